@@ -1,0 +1,3 @@
+"""normcraft."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,122 @@
+"""The errors that normcraft raises: one clear line, also as fields for `--json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "InputError",
+    "MissingDependencyError",
+    "MissingFileError",
+    "NormcraftError",
+    "OverwriteError",
+    "StoreError",
+    "SurgeryError",
+    "unknown_name",
+]
+
+
+class NormcraftError(Exception):
+    """Base of all normcraft errors; reads as one line: what happened, and how to mend it.
+
+    Args:
+        message: What is wrong, with the name of the thing that is.
+        received: What was received.
+        expected: What was expected instead.
+        hint: How to mend it.
+
+    Example:
+        >>> print(NormcraftError("no seeds", received="0", expected="1 or more", hint="use --seeds 8"))
+        no seeds: received 0, expected 1 or more; use --seeds 8
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        received: str | None = None,
+        expected: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.message = message
+        self.received = received
+        self.expected = expected
+        self.hint = hint
+        super().__init__(self._line())
+
+    def _line(self) -> str:
+        facts = [
+            f"{label} {value}"
+            for label, value in (("received", self.received), ("expected", self.expected))
+            if value
+        ]
+        line = self.message + (f": {', '.join(facts)}" if facts else "")
+        return " ".join((line + (f"; {self.hint}" if self.hint else "")).split())
+
+    def __str__(self) -> str:
+        return self._line()
+
+    def document(self) -> dict[str, dict[str, str | None]]:
+        """The error as the document that `--json` prints.
+
+        Returns:
+            `{"error": {"message", "received", "expected", "hint"}}`.
+        """
+        return {
+            "error": {
+                "message": self.message,
+                "received": self.received,
+                "expected": self.expected,
+                "hint": self.hint,
+            }
+        }
+
+
+class InputError(NormcraftError, ValueError):
+    """An argument, a name, a model or data that cannot be used as given."""
+
+
+class MissingFileError(NormcraftError, FileNotFoundError):
+    """A file that should be read does not exist."""
+
+
+class OverwriteError(NormcraftError, FileExistsError):
+    """A file stands where one is to be written, and overwriting was not asked for."""
+
+
+class MissingDependencyError(NormcraftError, ImportError):
+    """A package that this job needs is not installed; the hint is the install line."""
+
+
+class SurgeryError(NormcraftError, ValueError):
+    """A model that cannot be edited as asked."""
+
+
+class StoreError(NormcraftError, RuntimeError):
+    """A store of records that cannot be read, written or continued."""
+
+
+def unknown_name(what: str, received: object, valid: Iterable[str]) -> InputError:
+    """The error for a name that is not in a list, with the nearest one that is.
+
+    Args:
+        what: What kind of name it is ("placement").
+        received: The name as given.
+        valid: All names that would have been accepted.
+
+    Returns:
+        An `InputError` that lists the valid names.
+
+    Example:
+        >>> print(unknown_name("kind", "bach", ["batch", "layer"]))
+        unknown kind: received 'bach', expected one of batch, layer; did you mean 'batch'?
+    """
+    names = sorted(valid)
+    near = get_close_matches(str(received), names, n=1)
+    return InputError(
+        f"unknown {what}",
+        received=repr(received),
+        expected=f"one of {', '.join(names)}",
+        hint=f"did you mean {near[0]!r}?" if near else None,
+    )
