@@ -1,1 +1,24 @@
+"""Datasets by name, path or object; what a model needs done to them; splits; the order of batches.
 
+A dataset by name is one file here, `foo.py`, with `load()`, `SHAPE`, `CLASSES` and `LICENCE`; files
+that start with an underscore are the machinery.
+"""
+
+from normcraft.data._arrays import from_arrays
+from normcraft.data._dataset import Array, Arrays, Dataset
+from normcraft.data._load import load_dataset
+from normcraft.data._order import batch_order
+from normcraft.data._prepare import prepare
+from normcraft.data._split import split, take
+
+__all__ = [
+    "Array",
+    "Arrays",
+    "Dataset",
+    "batch_order",
+    "from_arrays",
+    "load_dataset",
+    "prepare",
+    "split",
+    "take",
+]

@@ -1,1 +1,31 @@
+"""Reading a Keras model as a graph of calls; nothing here changes a model."""
 
+from normcraft.graph.families import (
+    activation_name,
+    has_fused_activation,
+    is_activation,
+    is_addition,
+    is_linear,
+    is_normalization,
+    is_pooling,
+    keeps_channels,
+)
+from normcraft.graph.layer_graph import Call, LayerGraph, Value, named_nodes
+from normcraft.graph.site import Site, activations_after
+
+__all__ = [
+    "Call",
+    "LayerGraph",
+    "Site",
+    "Value",
+    "activation_name",
+    "activations_after",
+    "has_fused_activation",
+    "is_activation",
+    "is_addition",
+    "is_linear",
+    "is_normalization",
+    "is_pooling",
+    "keeps_channels",
+    "named_nodes",
+]

@@ -1,1 +1,7 @@
+"""How a trial is trained. `fit` serves every backend; `fused` (compiled, many trials at once) will join."""
 
+from normcraft.trainers.fit import FitTrainer
+from normcraft.trainers.objective import Objective, ensure_compiled, find_objective
+from normcraft.trainers.trial_data import TrialData
+
+__all__ = ["FitTrainer", "Objective", "TrialData", "ensure_compiled", "find_objective"]

@@ -1,0 +1,199 @@
+"""The one file that touches what Keras does not document.
+
+Keras exposes the layers of a model but not its calls: which operation was called on which tensors, with
+which arguments. `clone_model` reads the same attributes. Everything here is small, named after what it
+answers, and tested on the oldest and the newest Keras that normcraft supports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+from keras.src.models.functional import (  # the only import of private modules in the project
+    Functional,
+    functional_like_constructor,
+)
+from keras.src.saving.serialization_lib import SafeModeScope
+
+__all__ = [
+    "call_arguments",
+    "compile_arguments",
+    "copy_operation",
+    "graph_inputs",
+    "graph_nodes",
+    "graph_outputs",
+    "has_functional_constructor",
+    "input_operation",
+    "learning_rate_source",
+    "metric_direction",
+    "output_structure",
+    "pack_outputs",
+    "traced_function",
+    "trusted_code",
+]
+
+Node = Any
+Tensor = Any
+
+
+def traced_function(model: keras.Model) -> Any | None:
+    """The functional graph behind a model.
+
+    Args:
+        model: Any Keras model.
+
+    Returns:
+        The model itself if it is Functional, the graph behind a built Sequential, else None (a
+        subclass that overrides `call` does not compute what its graph says).
+    """
+    if isinstance(model, keras.Sequential):
+        plain = type(model).call is keras.Sequential.call
+        return model._functional if plain and model.built else None
+    plain = isinstance(model, Functional) and type(model).call is Functional.call
+    return model if plain else None
+
+
+def graph_nodes(function: Any) -> Iterator[Node]:
+    """Calls of a functional graph, inputs first, each after all that it depends on.
+
+    Args:
+        function: What `traced_function` returned.
+
+    Yields:
+        Nodes with `operation`, `input_tensors`, `outputs`, `is_input`.
+    """
+    by_depth = function._nodes_by_depth
+    for depth in sorted(by_depth, reverse=True):
+        yield from by_depth[depth]
+
+
+def graph_inputs(function: Any) -> list[Tensor]:
+    """Flat list of the graph's symbolic input tensors.
+
+    Returns:
+        Keras tensors in the order of `function.inputs`.
+    """
+    return list(function._inputs)
+
+
+def graph_outputs(function: Any) -> list[Tensor]:
+    """Flat list of the graph's symbolic output tensors.
+
+    Returns:
+        Keras tensors in the order of `function.outputs`.
+    """
+    return list(function._outputs)
+
+
+def input_operation(tensor: Tensor) -> Any:
+    """The operation that a symbolic tensor comes from.
+
+    Returns:
+        A layer or operation; an InputLayer for an input.
+    """
+    return tensor._keras_history.operation
+
+
+def pack_outputs(model: keras.Model, flat: list[Any]) -> Any:
+    """Packs flat values into the structure of a functional or built Sequential model's outputs.
+
+    Returns:
+        What `model(...)` would return, with these values.
+    """
+    return keras.tree.pack_sequence_as(traced_function(model)._outputs_struct, flat)
+
+
+def learning_rate_source(optimizer: keras.optimizers.Optimizer) -> Any:
+    """The learning rate as the optimizer holds it, where the public property would evaluate it.
+
+    Returns:
+        A variable, or a `LearningRateSchedule`.
+    """
+    return getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
+
+
+def output_structure(function: Any, new_inputs: list[Tensor], new_outputs: list[Tensor]) -> Any:
+    """Packs flat tensors into the structures (lists, dictionaries) of a graph's inputs and outputs.
+
+    Returns:
+        `(inputs, outputs)` as `keras.Model` takes them.
+    """
+    pack = keras.tree.pack_sequence_as
+    return (
+        pack(function._inputs_struct, new_inputs),
+        pack(function._outputs_struct, new_outputs),
+    )
+
+
+def call_arguments(
+    node: Node, tensors: Mapping[int, Tensor]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments of a recorded call, its tensors replaced.
+
+    Args:
+        node: A node of `graph_nodes`.
+        tensors: New tensor by `id` of the old one.
+
+    Returns:
+        Positional and keyword arguments for the new call.
+    """
+    args, kwargs = node.arguments.fill_in(tensors)
+    return tuple(args), dict(kwargs)
+
+
+def copy_operation(operation: Any) -> Any:
+    """A copy of a stateless operation (`keras.ops` in a graph) that shares no calls with the original.
+
+    Returns:
+        An operation of the same class, name and settings.
+    """
+    twin = copy.copy(operation)
+    twin._inbound_nodes = []
+    twin._outbound_nodes = []
+    return twin
+
+
+def has_functional_constructor(model: keras.Model) -> bool:
+    """Whether the model's class can be constructed as `cls(inputs, outputs, name=...)`.
+
+    Returns:
+        True for `keras.Model` and for subclasses that keep its constructor.
+    """
+    return bool(functional_like_constructor(type(model)))
+
+
+def compile_arguments(model: keras.Model) -> dict[str, Any]:
+    """What the model was compiled with, as objects rather than serialized.
+
+    Serializing would lose a loss that is a plain Python function.
+
+    Returns:
+        Keyword arguments of `compile`; empty if the model is not compiled.
+    """
+    if not getattr(model, "compiled", False):
+        return {}
+    return dict(model._compile_config.config)
+
+
+def metric_direction(metric: keras.metrics.Metric) -> str | None:
+    """Whether a Keras metric is better up or down, where it says so.
+
+    Returns:
+        `"up"`, `"down"` or None.
+    """
+    direction = getattr(metric, "_direction", None)
+    return direction if direction in {"up", "down"} else None
+
+
+@contextlib.contextmanager
+def trusted_code() -> Iterator[None]:
+    """Lets layers that carry code (Lambda) be copied: the code is already in this process.
+
+    Never used around the loading of a file.
+    """
+    with SafeModeScope(safe_mode=False):
+        yield

@@ -1,0 +1,140 @@
+"""What every array must be before it is trained on."""
+
+from __future__ import annotations
+
+from reprlib import repr as short
+from typing import NoReturn
+
+import numpy as np
+
+from normcraft._core.errors import InputError
+from normcraft.data._dataset import Array, Arrays, leaves
+
+__all__ = ["check_array", "check_lengths", "check_like_training"]
+
+SHOWN_LABELS = 10
+
+
+def check_array(name: str, array: Array) -> None:
+    """Refuse what is no array of finite real numbers with at least one sample.
+
+    Args:
+        name: What the user calls it.
+        array: The array.
+
+    Raises:
+        InputError: It is text, Python objects, complex, a scalar, empty, or holds NaN or infinity.
+    """
+    if array.dtype.kind in "US" or (array.ndim and array.dtype == object and _is_text(array)):
+        _refuse_text(name, array)
+    if array.dtype == object:
+        raise InputError(
+            f"{name} holds Python objects",
+            received=f"{type(array.item() if array.ndim == 0 else array.flat[0]).__name__} objects",
+            expected="an array of numbers",
+            hint="objects are never unpickled: convert every column to numbers first",
+        )
+    if array.dtype.kind not in "biuf":
+        raise InputError(
+            f"{name} does not hold real numbers",
+            received=f"dtype {array.dtype}",
+            expected="integers, floats or booleans",
+            hint="split complex values into two channels; cast other types to float32",
+        )
+    if array.ndim == 0:
+        raise InputError(
+            f"{name} is a single number", received="shape ()", expected="shape (samples, ...)"
+        )
+    if array.size == 0:
+        raise InputError(
+            f"{name} is empty", received=f"shape {array.shape}", expected="at least one sample"
+        )
+    _check_finite(name, array)
+
+
+def check_lengths(arrays: dict[str, Array]) -> None:
+    """Refuse arrays that do not have as many samples as each other.
+
+    Args:
+        arrays: Every array of inputs and targets, by name.
+
+    Raises:
+        InputError: Two lengths differ.
+    """
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        many = len(lengths) > 2
+        raise InputError(
+            "inputs and targets differ in length",
+            received=", ".join(f"{length} samples in {name}" for name, length in lengths.items()),
+            expected="as many of each",
+            hint="a list of arrays is one array an input: numpy.stack joins samples"
+            if many
+            else None,
+        )
+
+
+def check_like_training(name: str, arrays: Arrays, training: Arrays) -> None:
+    """Refuse validation or test arrays that are not shaped like the training arrays.
+
+    Args:
+        name: What they are called, for example `"x_test"`.
+        arrays: Validation or test arrays.
+        training: Training arrays.
+
+    Raises:
+        InputError: The names of the inputs or the shape of a sample differ.
+    """
+    received, expected = (
+        {key: array.shape[1:] for key, array in leaves(tree).items()} for tree in (arrays, training)
+    )
+    if received != expected:
+        raise InputError(
+            f"{name} is not shaped like the training data",
+            received=f"samples of shape {_shapes(received)}",
+            expected=_shapes(expected),
+        )
+
+
+def _shapes(shapes: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{key} {shape}".strip() for key, shape in shapes.items())
+
+
+def _is_text(array: Array) -> bool:
+    return array.size > 0 and all(isinstance(value, str) for value in array.flat)
+
+
+def _refuse_text(name: str, array: Array) -> NoReturn:
+    if not name.startswith("y"):
+        raise InputError(
+            f"{name} holds text", received=f"dtype {array.dtype}", expected="an array of numbers"
+        )
+    labels = np.unique(array).tolist()
+    pairs = [f"{short(label)} = {index}" for index, label in enumerate(labels[:SHOWN_LABELS])]
+    more = f" and {len(labels) - SHOWN_LABELS} more" if len(labels) > SHOWN_LABELS else ""
+    raise InputError(
+        f"{name} holds text labels",
+        received=f"{len(labels)} of them",
+        expected="integer labels",
+        hint=f"numpy.unique({name}, return_inverse=True)[1] maps them: {', '.join(pairs)}{more}",
+    )
+
+
+def _check_finite(name: str, array: Array) -> None:
+    if array.dtype.kind != "f":
+        return
+    with np.errstate(invalid="ignore"):
+        ends = (
+            array.min(),
+            array.max(),
+        )  # NaN goes through both; no temporary array of the data's size
+    if np.isfinite(ends).all():
+        return
+    bad = ~np.isfinite(array)
+    first = tuple(int(i) for i in np.unravel_index(int(bad.argmax()), array.shape))
+    raise InputError(
+        f"{name} holds NaN or infinity",
+        received=f"{np.count_nonzero(bad)} such values, the first at index {first}",
+        expected="finite numbers",
+        hint="drop or fill them first",
+    )

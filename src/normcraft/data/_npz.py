@@ -1,0 +1,145 @@
+"""Datasets from `.npz` archives: nothing is unpickled, sizes are checked before memory is taken."""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from normcraft._core.errors import InputError, NormcraftError
+from normcraft.data._arrays import from_arrays
+from normcraft.data._dataset import Array, Dataset
+
+__all__ = ["MAX_UNPACKED_BYTES", "read_npz"]
+
+MAX_UNPACKED_BYTES = 8 << 30
+KEYS = ("x_train", "y_train", "x_test", "y_test", "class_names")
+SHOWN_NAMES = 20
+
+
+def read_npz(path: Path) -> Dataset:
+    """The dataset in an `.npz` archive.
+
+    Args:
+        path: Path of the archive, with the arrays `x_train y_train [x_test y_test] [class_names]`.
+
+    Returns:
+        The dataset, named after the file; other arrays in it are left out, and a note names them.
+
+    Raises:
+        InputError: The archive is damaged, too large, or does not hold such arrays.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = _found(archive)
+            return _dataset(
+                path, {key: _read(archive, info) for key, info in found.items()}, archive
+            )
+    except NormcraftError as error:
+        raise InputError(
+            f"{str(path)!r}: {error.message}",
+            received=error.received,
+            expected=error.expected,
+            hint=error.hint,
+        ) from error
+    except (
+        Exception
+    ) as error:  # a damaged archive raises anything, from zlib's errors to tokenize's
+        raise InputError(
+            f"{str(path)!r} cannot be read as an .npz archive",
+            received=f"{type(error).__name__} {str(error)[:200]!r}",
+            expected="what numpy.savez writes",
+            hint="the file may be damaged or cut short",
+        ) from error
+
+
+def _found(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    # The members to read, once they are known to be complete and not too large.
+    members = {key: f"{key}.npy" for key in KEYS if f"{key}.npy" in archive.namelist()}
+    if not {"x_train", "y_train"} <= members.keys() or ("x_test" in members) != (
+        "y_test" in members
+    ):
+        raise InputError(
+            "arrays are missing",
+            received=_listing(archive.namelist()),
+            expected="x_train, y_train and optionally both x_test and y_test, and class_names",
+            hint="numpy.savez(path, x_train=..., y_train=...) writes them",
+        )
+    found = {key: archive.getinfo(member) for key, member in members.items()}
+    size = sum(info.file_size for info in found.values())
+    limit = min(MAX_UNPACKED_BYTES, _physical_memory() // 2)
+    if size > limit:
+        raise InputError(
+            "the archive unpacks to more than is sane",
+            received=f"{size:,} bytes",
+            expected=f"at most {limit:,}",
+            hint="load the arrays yourself (memory-mapped) and pass them in place of the path",
+        )
+    return found
+
+
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
+    with archive.open(info) as file:
+        _check_header(file, info)
+    with archive.open(info) as file:
+        array: Array = np.lib.format.read_array(file, allow_pickle=False)
+        return array
+
+
+def _check_header(file: IO[bytes], info: zipfile.ZipInfo) -> None:
+    # Pickled objects are refused, and a header that claims another size than the archive holds.
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    shape, _, dtype = readers[np.lib.format.read_magic(file)](file)
+    if dtype.hasobject:
+        raise InputError(
+            f"{info.filename!r} holds pickled Python objects, which are never loaded",
+            expected="an array of numbers",
+            hint="convert it to numbers and save it again",
+        )
+    claimed = file.tell() + math.prod(shape) * dtype.itemsize
+    if claimed != info.file_size or dtype.itemsize == 0:
+        raise InputError(
+            f"{info.filename!r} is damaged",
+            received=f"{info.file_size:,} bytes",
+            expected=f"{claimed:,} bytes, as its header claims for shape {shape}",
+        )
+
+
+def _dataset(path: Path, arrays: dict[str, Array], archive: zipfile.ZipFile) -> Dataset:
+    test = (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
+    data = from_arrays(arrays["x_train"], arrays["y_train"], test_data=test, name=path.stem)
+    others = [name for name in archive.namelist() if name.removesuffix(".npy") not in KEYS]
+    return replace(
+        data,
+        class_names=_class_names(arrays["class_names"], data) if "class_names" in arrays else None,
+        notes=(f"left out of the file: {_listing(others)}",) if others else (),
+    )
+
+
+def _class_names(array: Array, data: Dataset) -> tuple[str, ...]:
+    if array.ndim != 1 or array.dtype.kind not in "US" or len(array) < (data.num_classes or 0):
+        raise InputError(
+            "class_names does not name the classes",
+            received=f"dtype {array.dtype}, shape {array.shape}",
+            expected=f"text of shape ({data.num_classes or 'classes'},)",
+        )
+    return tuple(str(name) for name in array.astype(str))
+
+
+def _listing(names: Iterable[str]) -> str:
+    quoted = sorted(repr(name.removesuffix(".npy")[:80]) for name in names)
+    more = f" and {len(quoted) - SHOWN_NAMES} more" if len(quoted) > SHOWN_NAMES else ""
+    return (", ".join(quoted[:SHOWN_NAMES]) or "no arrays") + more
+
+
+def _physical_memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

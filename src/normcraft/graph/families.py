@@ -1,0 +1,187 @@
+"""What a layer is, as far as normalization is concerned: linear, activation, pooling, normalization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+__all__ = [
+    "activation_name",
+    "has_fused_activation",
+    "is_activation",
+    "is_addition",
+    "is_linear",
+    "is_normalization",
+    "is_pooling",
+    "keeps_channels",
+]
+
+Operation = Any
+
+LINEAR = (
+    layers.Dense,
+    layers.EinsumDense,
+    layers.Conv1D,
+    layers.Conv2D,
+    layers.Conv3D,
+    layers.Conv1DTranspose,
+    layers.Conv2DTranspose,
+    layers.Conv3DTranspose,
+    layers.DepthwiseConv1D,
+    layers.DepthwiseConv2D,
+    layers.SeparableConv1D,
+    layers.SeparableConv2D,
+)
+ACTIVATION = (
+    layers.Activation,
+    layers.ELU,
+    layers.LeakyReLU,
+    layers.PReLU,
+    layers.ReLU,
+    layers.Softmax,
+)
+POOLING = (
+    layers.AveragePooling1D,
+    layers.AveragePooling2D,
+    layers.AveragePooling3D,
+    layers.GlobalAveragePooling1D,
+    layers.GlobalAveragePooling2D,
+    layers.GlobalAveragePooling3D,
+    layers.GlobalMaxPooling1D,
+    layers.GlobalMaxPooling2D,
+    layers.GlobalMaxPooling3D,
+    layers.MaxPooling1D,
+    layers.MaxPooling2D,
+    layers.MaxPooling3D,
+)
+NORMALIZATION = (
+    layers.BatchNormalization,
+    layers.GroupNormalization,
+    layers.LayerNormalization,
+    layers.RMSNormalization,
+)
+KEEPS_CHANNELS = (
+    layers.ActivityRegularization,
+    layers.AlphaDropout,
+    layers.Cropping1D,
+    layers.Cropping2D,
+    layers.Cropping3D,
+    layers.Dropout,
+    layers.Flatten,
+    layers.GaussianDropout,
+    layers.GaussianNoise,
+    layers.Identity,
+    layers.Permute,
+    layers.Reshape,
+    layers.SpatialDropout1D,
+    layers.SpatialDropout2D,
+    layers.SpatialDropout3D,
+    layers.UpSampling1D,
+    layers.UpSampling2D,
+    layers.UpSampling3D,
+    layers.ZeroPadding1D,
+    layers.ZeroPadding2D,
+    layers.ZeroPadding3D,
+)
+ACTIVATION_OPERATIONS = frozenset(
+    "Celu Elu Gelu Glu HardShrink HardSigmoid HardSilu HardTanh LeakyRelu LogSigmoid LogSoftmax Relu "
+    "Relu6 Selu Sigmoid Silu SoftShrink Softmax Softplus Softsign SparsePlus SparseSigmoid Sparsemax "
+    "SquarePlus TanhShrink Threshold".split()
+)
+
+
+def is_linear(operation: Operation) -> bool:
+    """Whether the operation is a Dense, EinsumDense or convolution: a site of normalization.
+
+    Returns:
+        True for those layers and their subclasses.
+    """
+    return isinstance(operation, LINEAR)
+
+
+def is_normalization(operation: Operation) -> bool:
+    """Whether the operation is normalization that a placement may remove.
+
+    Preprocessing `Normalization`, `UnitNormalization` and `SpectralNormalization` are not.
+
+    Returns:
+        True for Batch-, Layer-, Group- and RMSNormalization and their subclasses.
+    """
+    return isinstance(operation, NORMALIZATION)
+
+
+def is_pooling(operation: Operation) -> bool:
+    """Whether the operation pools, locally or globally.
+
+    Returns:
+        True for Keras's pooling layers.
+    """
+    return isinstance(operation, POOLING)
+
+
+def activation_name(operation: Operation) -> str | None:
+    """Name of the non-linearity that an operation applies at its end, fused or on its own.
+
+    Args:
+        operation: A layer or a raw operation.
+
+    Returns:
+        For example `"relu"`; None where the operation applies none (or the identity).
+
+    Example:
+        >>> activation_name(layers.Dense(2, activation="tanh")), activation_name(layers.Dense(2))
+        ('tanh', None)
+    """
+    if isinstance(operation, layers.Activation) or is_linear(operation):
+        function = operation.activation
+        name = getattr(function, "__name__", type(function).__name__)
+        return None if function is None or name == "linear" else str(name)
+    if isinstance(operation, ACTIVATION):
+        return type(operation).__name__.lower()
+    module = type(operation).__module__
+    if module.endswith("ops.nn") and type(operation).__name__ in ACTIVATION_OPERATIONS:
+        return type(operation).__name__.lower()
+    if module.endswith("ops.numpy") and type(operation).__name__ == "Tanh":
+        return "tanh"
+    return None
+
+
+def is_activation(operation: Operation) -> bool:
+    """Whether the operation is a non-linearity of its own (a layer or a raw operation).
+
+    Returns:
+        False for `Activation("linear")` and for layers with a fused activation.
+    """
+    return not is_linear(operation) and activation_name(operation) is not None
+
+
+def has_fused_activation(operation: Operation) -> bool:
+    """Whether the operation is linear with a non-linearity fused in by `activation=`.
+
+    Returns:
+        True for example for `Dense(8, activation="relu")`.
+    """
+    return is_linear(operation) and activation_name(operation) is not None
+
+
+def is_addition(operation: Operation) -> bool:
+    """Whether the operation adds tensors, as the end of a residual block does.
+
+    Returns:
+        True for the Add layer, `keras.ops.add` and `+`.
+    """
+    if isinstance(operation, layers.Add):
+        return True
+    return type(operation).__name__ == "Add" and isinstance(operation, keras.Operation)
+
+
+def keeps_channels(operation: Operation) -> bool:
+    """Whether an activation behind the operation still belongs to the linear layer before it.
+
+    Returns:
+        True for dropout, noise, padding, cropping, reshaping, pooling and the identity.
+    """
+    identity = isinstance(operation, layers.Activation) and activation_name(operation) is None
+    return identity or isinstance(operation, KEEPS_CHANNELS) or is_pooling(operation)

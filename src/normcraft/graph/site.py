@@ -1,0 +1,60 @@
+"""A site: one place in a graph where normalization can stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from normcraft.graph.families import has_fused_activation, is_activation, keeps_channels
+from normcraft.graph.layer_graph import Call, LayerGraph
+
+__all__ = ["Site", "activations_after"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place for normalization: behind a call, or between its linear part and its fused activation.
+
+    Attributes:
+        call: The call whose result is normalized.
+        inside: True for between the linear part of `call` and the activation fused into it.
+        refused: Why normalization must not stand here; None where it may.
+    """
+
+    call: Call
+    inside: bool = False
+    refused: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the site as plans and reports print it."""
+        return self.call.site
+
+    @classmethod
+    def before_activation_of(cls, call: Call) -> Site:
+        """The site between a linear call and its activation, fused or separate.
+
+        Returns:
+            A site on the linear result of `call`.
+        """
+        return cls(call, inside=has_fused_activation(call.layer))
+
+
+def activations_after(graph: LayerGraph, call: Call) -> list[Call]:
+    """Activations of their own that work on the result of a linear call.
+
+    Dropout, pooling, padding and reshaping in between are looked through.
+
+    Returns:
+        Activation calls in topological order; several where the result branches.
+    """
+    waiting, found, seen = [call], [], {call.site}
+    while waiting:
+        for consumer in graph.consumers(waiting.pop(0)):
+            if consumer.site in seen:
+                continue
+            seen.add(consumer.site)
+            if is_activation(consumer.layer):
+                found.append(consumer)
+            elif keeps_channels(consumer.layer):
+                waiting.append(consumer)
+    return found

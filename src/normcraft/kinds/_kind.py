@@ -1,0 +1,74 @@
+"""The kinds by name, and the kind of a layer that stands in a model already."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from normcraft._core.registry import load, members
+
+__all__ = ["Kind", "kind_names", "kind_of", "load_kind"]
+
+PACKAGE = "normcraft.kinds"
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Kind(Protocol):
+    """What every file in this folder offers."""
+
+    ABSORBS_BIAS: bool
+    """Whether a constant per channel added to its input cannot change its output."""
+
+    def build(self, axis: int, name: str, *, channels: int, **config: Any) -> Any:
+        """The Keras layer, not yet built."""
+
+    def refusal(self, shape: tuple[int | None, ...]) -> str | None:
+        """Why this kind cannot normalize a tensor of that shape; None where it can."""
+
+    def matches(self, layer: Any) -> bool:
+        """Whether a layer is of this kind."""
+
+    def inference_affine(self, layer: Any) -> tuple[Array, Array] | None:
+        """`(scale, shift)` with y = scale·x + shift at inference, or None where it is not affine."""
+
+
+def kind_names() -> tuple[str, ...]:
+    """Names of all kinds.
+
+    Returns:
+        Names in alphabetical order.
+
+    Example:
+        >>> "batch" in kind_names()
+        True
+    """
+    return members(PACKAGE)
+
+
+def load_kind(name: str) -> Kind:
+    """A kind by its name.
+
+    Args:
+        name: For example `"batch"`.
+
+    Returns:
+        The kind.
+
+    Example:
+        >>> load_kind("batch").ABSORBS_BIAS
+        True
+    """
+    return cast(Kind, load(PACKAGE, name, what="kind"))
+
+
+def kind_of(layer: Any) -> str | None:
+    """The kind of a normalization layer.
+
+    Args:
+        layer: Any layer.
+
+    Returns:
+        Its kind's name, or None for a layer of no kind here.
+    """
+    return next((name for name in kind_names() if load_kind(name).matches(layer)), None)

@@ -1,0 +1,93 @@
+"""Batch normalization: each channel is normalized over the batch and all positions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+__all__ = [
+    "ABSORBS_BIAS",
+    "build",
+    "inference_affine",
+    "matches",
+    "refusal",
+    "set_statistics",
+    "statistics",
+]
+
+ABSORBS_BIAS = True
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers.Layer:
+    """A plain `keras.layers.BatchNormalization`.
+
+    Args:
+        axis: Axis of the channels.
+        name: Name of the layer.
+        channels: Number of channels.
+        **config: Further arguments of the layer (`momentum`, `epsilon`, `dtype`, …).
+
+    Returns:
+        The layer, not yet built.
+    """
+    return keras.layers.BatchNormalization(axis=axis, name=name, **config)
+
+
+def refusal(shape: tuple[int | None, ...]) -> str | None:
+    """Batch normalization takes every shape.
+
+    Returns:
+        None.
+    """
+    return None
+
+
+def matches(layer: Any) -> bool:
+    """Whether a layer is plain batch normalization.
+
+    Returns:
+        True for `BatchNormalization` without `renorm`.
+    """
+    return isinstance(layer, keras.layers.BatchNormalization) and not getattr(layer, "renorm", False)
+
+
+def statistics(layer: Any) -> tuple[Array, Array]:
+    """Moving mean and (biased) moving variance.
+
+    Returns:
+        Two float64 arrays of shape (channels,).
+    """
+    mean, variance = layer.moving_mean, layer.moving_variance
+    return tuple(
+        keras.ops.convert_to_numpy(value).astype("float64") for value in (mean, variance)
+    )
+
+
+def set_statistics(layer: Any, mean: Array, variance: Array) -> None:
+    """Sets moving mean and (biased) moving variance.
+
+    Args:
+        layer: A built layer of this kind.
+        mean: Shape (channels,).
+        variance: Shape (channels,).
+    """
+    layer.moving_mean.assign(mean)
+    layer.moving_variance.assign(variance)
+
+
+def inference_affine(layer: Any) -> tuple[Array, Array]:
+    """The layer at inference as y = scale·x + shift.
+
+    scale = γ/√(variance + ε), shift = β − mean·scale.
+
+    Returns:
+        Two float64 arrays of shape (channels,).
+    """
+    mean, variance = statistics(layer)
+    gamma = 1.0 if layer.gamma is None else keras.ops.convert_to_numpy(layer.gamma)
+    beta = 0.0 if layer.beta is None else keras.ops.convert_to_numpy(layer.beta)
+    scale = np.asarray(gamma, "float64") / np.sqrt(variance + layer.epsilon)
+    return scale, np.asarray(beta, "float64") - mean * scale

@@ -1,0 +1,57 @@
+"""Instance normalization: each channel of each sample is normalized over its positions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+__all__ = ["ABSORBS_BIAS", "build", "inference_affine", "matches", "refusal"]
+
+ABSORBS_BIAS = True
+
+
+def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers.Layer:
+    """A `keras.layers.GroupNormalization` with one group a channel.
+
+    Args:
+        axis: Axis of the channels.
+        name: Name of the layer.
+        channels: Number of channels.
+        **config: Further arguments of the layer.
+
+    Returns:
+        The layer, not yet built.
+    """
+    return keras.layers.GroupNormalization(-1, axis=axis, name=name, **config)
+
+
+def refusal(shape: tuple[int | None, ...]) -> str | None:
+    """Without positions, every value would be its own mean.
+
+    Returns:
+        The reason for tensors of rank 2, else None.
+    """
+    if len(shape) > 2:
+        return None
+    return "instance normalization of rank-2 activations would return beta alone"
+
+
+def matches(layer: Any) -> bool:
+    """Whether a layer is of this kind.
+
+    Returns:
+        True for `GroupNormalization` with one group a channel.
+    """
+    if not isinstance(layer, keras.layers.GroupNormalization):
+        return False
+    channels = layer.input_spec.axes[layer.axis] if layer.built else None
+    return layer.groups in {-1, channels}
+
+
+def inference_affine(layer: Any) -> None:
+    """Its statistics come from each input, so at inference it is no affine function.
+
+    Returns:
+        None.
+    """

@@ -1,0 +1,20 @@
+"""Behind every pooling layer, local or global."""
+
+from normcraft.graph import LayerGraph, Site, is_pooling
+
+__all__ = ["select"]
+
+
+def select(graph: LayerGraph) -> tuple[Site, ...]:
+    """The result of every pooling call.
+
+    Returns:
+        One site a pooling call; pooling behind the output layer is refused.
+    """
+    return tuple(
+        Site(call)
+        if graph.leads_to_layers(call)
+        else Site(call, refused="it pools the output; name `output` to normalize that")
+        for call in graph.calls
+        if is_pooling(call.layer)
+    )

@@ -1,0 +1,22 @@
+"""Between every hidden Dense or convolution and its activation, as Ioffe and Szegedy (2015) propose."""
+
+from normcraft.graph import LayerGraph, Site, is_linear
+
+__all__ = ["OUTPUT_LAYER", "select"]
+
+OUTPUT_LAYER = "output layer; name `output` or `after_output` to normalize it"
+
+
+def select(graph: LayerGraph) -> tuple[Site, ...]:
+    """Every linear call's result before its activation; without an activation, its result.
+
+    Returns:
+        One site a linear call; output layers are refused.
+    """
+    return tuple(
+        Site.before_activation_of(call)
+        if graph.leads_to_layers(call)
+        else Site(call, refused=OUTPUT_LAYER)
+        for call in graph.calls
+        if is_linear(call.layer)
+    )

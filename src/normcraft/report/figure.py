@@ -1,0 +1,142 @@
+"""The figure of validation curves, for the report and for notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from normcraft.records import Arm, ArmSummary, Summary, TrialRecord
+from normcraft.report.axes import layout, plotly_text, score_axis
+from normcraft.report.curves import CurvePoint, Quantity, curve, trials_of
+from normcraft.report.numbers import score_format
+from normcraft.report.palette import Stroke, strokes
+
+__all__ = ["curves_figure", "has_curves"]
+
+
+def curves_figure(
+    summary: Summary,
+    arms: Sequence[Arm],
+    records: Sequence[TrialRecord],
+    *,
+    quantity: Quantity | Literal["both"] = "both",
+) -> Any:
+    """The validation curves: a line for the mean over seeds, a band from the lowest to the highest.
+
+    Each arm is drawn at the learning rate most often chosen for it. A diverged trial ends where it
+    diverged; the mean of an epoch is over the trials that reached it, and hovering says how many.
+
+    Args:
+        summary: The judged comparison.
+        arms: Its arms; those without a summary are left out.
+        records: What came of its trials.
+        quantity: `"score"`, `"loss"`, or `"both"` with buttons that switch between them.
+
+    Returns:
+        A `plotly.graph_objects.Figure`; a click in the legend hides an arm.
+
+    Example:
+        >>> from normcraft.records import Verdict
+        >>> verdict = Verdict("cannot tell yet", "cannot_tell", None, "none", None, None, None)
+        >>> summary = Summary(verdict, (), "accuracy", True, True, 0, 0.0, "fit", "local", None, None,
+        ...                   model="digits_cnn", data="digits")
+        >>> curves_figure(summary, (), ()).layout.xaxis.title.text
+        'epoch'
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure(layout=layout({"title": {"text": "epoch"}, "rangemode": "tozero"}, {}))
+    figure.update_layout(hovermode="x unified")
+    wanted: list[Quantity] = ["score", "loss"] if quantity == "both" else [quantity]
+    shown = [each for each in wanted if has_curves(records, each)]
+    names = {arm.name for arm in arms}
+    for each in shown:
+        for arm in summary.arms:
+            points = curve(trials_of(arm, records), each) if arm.name in names else []
+            figure.add_traces(_traces(summary, arm, points, each, visible=each == shown[0]))
+    axes = {each: _axis(summary, figure, each) for each in shown}
+    figure.update_yaxes(axes[shown[0]] if shown else {})
+    if len(shown) > 1:
+        figure.update_layout(updatemenus=[_switch(figure, axes)])
+    return figure
+
+
+def has_curves(records: Iterable[TrialRecord], quantity: Quantity) -> bool:
+    """Whether any trial has a validation curve of this quantity.
+
+    Returns:
+        False for scores where the metric is the loss.
+    """
+    return bool(curve(records, quantity))
+
+
+def _traces(
+    summary: Summary,
+    arm: ArmSummary,
+    points: Sequence[CurvePoint],
+    quantity: Quantity,
+    *,
+    visible: bool,
+) -> list[dict[str, Any]]:
+    scale = score_format(summary).scale if quantity == "score" else 1
+    stroke = strokes(summary)[arm.name]
+    common = {"legendgroup": arm.name, "meta": quantity, "visible": visible, "type": "scatter"}
+    band, line = _band(points, scale, stroke), _line(summary, arm, points, scale, stroke)
+    return [common | trace for trace in (band, line) if points]
+
+
+def _band(points: Sequence[CurvePoint], scale: float, stroke: Stroke) -> dict[str, Any]:
+    epochs = [point.epoch for point in points]
+    low, high = [scale * p.low for p in points], [scale * p.high for p in points]
+    return {
+        "x": epochs + epochs[::-1],
+        "y": high + low[::-1],
+        "fill": "toself",
+        "fillcolor": stroke.faint(0.15),
+        "line": {"width": 0},
+        "mode": "lines",
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def _line(
+    summary: Summary, arm: ArmSummary, points: Sequence[CurvePoint], scale: float, stroke: Stroke
+) -> dict[str, Any]:
+    number = f".{score_format(summary).digits}f" if scale != 1 else ".4~g"
+    span = f"%{{customdata[0]:{number}}} to %{{customdata[1]:{number}}}"
+    return {
+        "x": [point.epoch for point in points],
+        "y": [scale * point.mean for point in points],
+        "customdata": [[scale * p.low, scale * p.high, p.seeds] for p in points],
+        "name": plotly_text(arm.name),
+        "mode": "lines+markers",
+        "line": {"color": stroke.color, "dash": stroke.dash, "width": 2.5},
+        "marker": {"size": 5},
+        "hovertemplate": f"%{{y:{number}}} ({span}, seeds: %{{customdata[2]}})",
+    }
+
+
+def _axis(summary: Summary, figure: Any, quantity: Quantity) -> dict[str, Any]:
+    if quantity == "score":
+        return score_axis(summary, "validation ")
+    values = [y for trace in figure.data if trace.meta == "loss" for y in trace.y]
+    wide = min(values) > 0 and max(values) > 50 * min(values)
+    return {"title": {"text": "validation loss"}, "type": "log" if wide else "linear"}
+
+
+def _switch(figure: Any, axes: Mapping[Quantity, Mapping[str, Any]]) -> dict[str, Any]:
+    def button(quantity: Quantity) -> dict[str, Any]:
+        visible = [trace.meta == quantity for trace in figure.data]
+        changes = [{"visible": visible}, {"yaxis": dict(axes[quantity])}]
+        return {"label": quantity, "method": "update", "args": changes}
+
+    return {
+        "type": "buttons",
+        "direction": "right",
+        "buttons": [button(quantity) for quantity in axes],
+        "x": 0,
+        "xanchor": "left",
+        "y": 1.02,
+        "yanchor": "bottom",
+    }

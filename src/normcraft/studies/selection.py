@@ -1,0 +1,80 @@
+"""Which learning rate an arm is judged at: for each seed, the one that the other seeds prefer."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normcraft._core.errors import InputError
+
+__all__ = ["RELATIVE_TIE", "FloatArray", "chosen_rates", "chosen_values"]
+
+FloatArray = NDArray[np.float64]
+
+# Numbers that differ by less than this fraction of the largest score are ties. It lies well above
+# the rounding of a sum of a hundred float64 scores (1e-14), so that neither the order of seeds nor
+# a shift of all scores decides, and well below any difference that float32 training can show.
+RELATIVE_TIE = 1e-12
+
+
+def chosen_rates(scores: FloatArray) -> NDArray[np.intp]:
+    r"""The learning rate of each seed, chosen by the other seeds alone (leave-one-out).
+
+    A seed that helps to choose its own rate is judged on its luck; here it does not. With scores
+    $x_{s,l}$ of $n$ seeds, the rate of seed $s$ is
+
+    $$\hat l_s = \arg\max_l \frac{1}{n - 1} \sum_{t \ne s} x_{t,l}$$
+
+    and ties go to the first. A single seed has no others: it takes its own best rate.
+
+    Args:
+        scores: Shape `(..., seeds, learning_rates)`, higher is better, all finite. Leading axes
+            are independent sets of scores.
+
+    Returns:
+        Indices of learning rates, shape `(..., seeds)`.
+
+    Raises:
+        InputError: Where there is no seed or no rate, or a score is not finite.
+
+    Example:
+        >>> chosen_rates(np.array([[0.9, 0.8], [0.7, 0.8], [0.6, 0.8]]))
+        array([1, 1, 0])
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim < 2 or 0 in scores.shape[-2:]:
+        raise InputError(
+            "scores cannot be compared",
+            received=f"shape {scores.shape}",
+            expected="(seeds, learning_rates), at least one of each",
+        )
+    if not np.isfinite(scores).all():
+        raise InputError(
+            "a score is not a finite number", hint="leave out the seeds that have no result"
+        )
+    seeds = scores.shape[-2]
+    total = scores.sum(axis=-2, keepdims=True)
+    others = (total - scores) / (seeds - 1) if seeds > 1 else scores
+    tie = RELATIVE_TIE * np.abs(scores).max(axis=(-2, -1), keepdims=True)
+    chosen: NDArray[np.intp] = np.argmax(
+        others >= others.max(axis=-1, keepdims=True) - tie, axis=-1
+    )
+    return chosen
+
+
+def chosen_values(scores: FloatArray) -> FloatArray:
+    """The score of each seed at the learning rate that `chosen_rates` gives it.
+
+    Args:
+        scores: Shape `(..., seeds, learning_rates)`, as for `chosen_rates`.
+
+    Returns:
+        Scores, shape `(..., seeds)`.
+
+    Example:
+        >>> chosen_values(np.array([[0.9, 0.8], [0.7, 0.8], [0.6, 0.8]]))
+        array([0.8, 0.8, 0.6])
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    values: FloatArray = np.take_along_axis(scores, chosen_rates(scores)[..., None], axis=-1)
+    return values[..., 0]

@@ -1,0 +1,334 @@
+"""The verdict: every arm tested against the baseline (Holm), three outcomes, one sentence.
+
+A difference is "equal" where its whole interval lies within the smallest effect that matters, even
+if it is not zero; else "better" or "worse" where its interval excludes zero; else "cannot_tell".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, floor, inf, log10
+from typing import Literal, cast
+
+import numpy as np
+
+from normcraft._core.errors import InputError
+from normcraft.records import Verdict, VerdictOutcome
+from normcraft.studies.selection import FloatArray, chosen_values
+from normcraft.studies.signflip import Interval, interval, p_value, pairs_needed
+
+__all__ = ["Comparison", "Metric", "compare_with_baseline", "decide", "holm"]
+
+
+ArmOutcome = Literal["better", "worse", "equal", "cannot_tell"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One arm against the baseline; positive is better.
+
+    Attributes:
+        arm: Name of the arm.
+        difference: Mean score of the arm minus that of the baseline.
+        interval: Interval of `difference` at `level`; None where that level cannot be reached.
+        level: Error probability at which Holm's procedure decided this arm.
+        p_value: Holm-adjusted p-value.
+        outcome: What came of it.
+    """
+
+    arm: str
+    difference: float
+    interval: Interval | None
+    level: float
+    p_value: float
+    outcome: ArmOutcome
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How differences of a metric are put into words.
+
+    Attributes:
+        name: Name of the metric.
+        higher_is_better: Its direction.
+        as_fraction: Whether it is a fraction, which is told in points (hundredths).
+    """
+
+    name: str
+    higher_is_better: bool = True
+    as_fraction: bool = True
+
+
+def holm(
+    p_values: Sequence[float], *, level: float = 0.05
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    r"""Holm's adjusted p-values, and the level that decided each comparison.
+
+    In ascending order the k-th of m p-values is tested at $\alpha / (m - k + 1)$ until one is not
+    rejected; all that remain are decided, and kept, at the level of that one. The adjusted value is
+    $\max_{j \le k} \min(1, (m - j + 1)\, p_{(j)})$. Equal p-values share the first of their levels,
+    so that the order of arms decides nothing. Source: Holm 1979, *Scand. J. Stat.* 6(2).
+
+    Args:
+        p_values: One p-value a comparison.
+        level: Error probability of the whole family.
+
+    Returns:
+        `(adjusted, levels)` in the order received: a comparison is rejected at its level exactly
+        where its adjusted p-value is at most `level`.
+
+    Example:
+        >>> holm([0.03, 0.01])
+        ((0.03, 0.02), (0.05, 0.025))
+    """
+    adjusted, levels = [1.0] * len(p_values), [level] * len(p_values)
+    largest, previous, step, stopped = 0.0, -1.0, level, False
+    for done, index in enumerate(np.argsort(p_values, kind="stable")):
+        left = len(p_values) - done
+        if p_values[index] != previous and not stopped:
+            previous, step = p_values[index], level / left
+        stopped = stopped or p_values[index] > step
+        largest = max(largest, min(1.0, left * p_values[index]))
+        adjusted[index], levels[index] = largest, step
+    return tuple(adjusted), tuple(levels)
+
+
+def compare_with_baseline(
+    baseline: FloatArray,
+    others: Mapping[str, FloatArray],
+    *,
+    smallest_effect: float,
+    level: float = 0.05,
+) -> tuple[Comparison, ...]:
+    """Every other arm against the baseline, at one error probability for all of them together.
+
+    Args:
+        baseline: Scores of the baseline, shape `(seeds, learning_rates)`, higher is better.
+        others: Scores of the other arms, by name, of the same shape.
+        smallest_effect: A difference no larger than this is practically none.
+        level: Error probability of the whole family.
+
+    Returns:
+        One comparison an arm, in the order received.
+
+    Raises:
+        InputError: Where `smallest_effect` is negative or not a number.
+
+    Example:
+        >>> none = np.array([[0.90], [0.91], [0.89], [0.90], [0.92], [0.88]])
+        >>> (found,) = compare_with_baseline(none, {"input": none + 0.02}, smallest_effect=0.005)
+        >>> found.outcome, found.p_value
+        ('better', 0.03125)
+    """
+    if not 0 <= smallest_effect < inf:
+        raise InputError(
+            "not a smallest effect", received=f"{smallest_effect}", expected="zero or more"
+        )
+    adjusted, levels = holm([p_value(arm, baseline) for arm in others.values()], level=level)
+    reference = chosen_values(baseline).mean()
+    found = []
+    for (name, arm), p, step in zip(others.items(), adjusted, levels, strict=True):
+        bounds = interval(arm, baseline, level=step)
+        difference = float(chosen_values(arm).mean() - reference)
+        outcome = _outcome(bounds, smallest_effect)
+        found.append(Comparison(name, difference, bounds, step, p, outcome))
+    return tuple(found)
+
+
+def decide(
+    comparisons: Sequence[Comparison],
+    *,
+    baseline: str,
+    pairs: int,
+    metric: Metric,
+    smallest_effect: float,
+    level: float = 0.05,
+    incomplete: int = 0,
+) -> Verdict:
+    """The verdict over all arms, and its sentence.
+
+    The winner is the best arm that is better than the baseline; or the baseline, where every other
+    arm is worse. Else the best arm that is not worse is judged: equal, or it cannot be told.
+
+    Args:
+        comparisons: Every other arm against the baseline.
+        baseline: Name of the baseline.
+        pairs: Paired seeds that count.
+        metric: How differences are worded.
+        smallest_effect: A difference no larger than this is practically none.
+        level: Error probability of the whole family.
+        incomplete: Seeds left out because a trial of theirs has no result.
+
+    Returns:
+        The verdict.
+
+    Example:
+        >>> found = Comparison("input", 0.013, (0.008, 0.019), 0.05, 0.0078125, "better")
+        >>> metric = Metric("accuracy")
+        >>> decide([found], baseline="none", pairs=8, metric=metric, smallest_effect=0.005)
+        input is better than none by 1.3 points (95% interval 0.8 to 1.9, 8 paired seeds)
+    """
+    if not pairs or not comparisons:
+        sentence = f"only {baseline} was trained: there is nothing to compare it with"
+        if not pairs:
+            lack = f"({incomplete} incomplete)"
+            sentence = f"nothing can be told: no seed has a result in every arm {lack}"
+        return Verdict(
+            sentence, "cannot_tell", None, baseline, None, None, None, None, smallest_effect
+        )
+    found, arm, other = _judged(comparisons, baseline)
+    if found.interval is None:
+        why = _too_few(pairs, len(comparisons), level, incomplete)
+        sentence = f"cannot tell {arm} from {other}: {why}"
+    else:
+        sentence = _Wording(found, metric, pairs, len(comparisons), smallest_effect).tell(
+            arm, other
+        )
+    return Verdict(
+        sentence=sentence,
+        outcome=cast(VerdictOutcome, found.outcome),
+        winner=arm if found.outcome == "better" else None,
+        baseline=baseline,
+        difference=found.difference,
+        interval=found.interval,
+        p_value=found.p_value,
+        smallest_detectable=_detectable(found) if found.outcome == "cannot_tell" else None,
+        smallest_effect=smallest_effect,
+    )
+
+
+def _outcome(bounds: Interval | None, smallest_effect: float) -> ArmOutcome:
+    if bounds is None:
+        return "cannot_tell"
+    low, high = bounds
+    if max(-low, high) <= smallest_effect:
+        return "equal"
+    if low > 0:
+        return "better"
+    return "worse" if high < 0 else "cannot_tell"
+
+
+def _judged(comparisons: Sequence[Comparison], baseline: str) -> tuple[Comparison, str, str]:
+    # The comparison that the verdict tells, and its two arms in the order in which it tells them.
+    def best(outcomes: set[ArmOutcome]) -> Comparison | None:
+        candidates = [one for one in comparisons if one.outcome in outcomes]
+        return max(candidates, key=lambda one: one.difference, default=None)
+
+    found = best({"better"}) or best({"equal", "cannot_tell"})
+    if found:
+        return found, found.arm, baseline
+    found = max(comparisons, key=lambda one: one.difference)
+    bounds = found.interval and (-found.interval[1], -found.interval[0])
+    turned = replace(found, difference=-found.difference, interval=bounds, outcome="better")
+    return turned, baseline, found.arm
+
+
+def _detectable(found: Comparison) -> float | None:
+    # The distance to the farther end: a shift by more than this excludes zero on either side.
+    return found.interval and max(
+        found.interval[1] - found.difference, found.difference - found.interval[0]
+    )
+
+
+def _too_few(pairs: int, comparisons: int, level: float, incomplete: int) -> str:
+    needed = pairs_needed(level / comparisons)
+    family = f" over {comparisons} comparisons" if comparisons > 1 else ""
+    hint = f"add --seeds {max(8, needed)}"
+    if pairs + incomplete >= needed:
+        hint = f"{incomplete} more lack a result in some arm, run it again to complete them"
+    return (
+        f"{pairs} paired seed{'s' if pairs > 1 else ''} cannot reach significance at {level:g}"
+        f"{family}, at least {needed} are needed: {hint}"
+    )
+
+
+@dataclass(frozen=True)
+class _Wording:
+    # All figures of a sentence are rounded alike, so that none contradicts another.
+    found: Comparison
+    metric: Metric
+    pairs: int
+    comparisons: int
+    smallest_effect: float
+
+    def tell(self, arm: str, other: str) -> str:
+        if self.found.outcome == "better":
+            by = f" by {self.amount}" if self.metric.as_fraction else f": {self.amount}"
+            return f"{arm} is better than {other}{by} ({self.evidence}, {self.seeds})"
+        the = "the difference is " if self.metric.as_fraction else ""
+        if self.found.outcome == "equal":
+            return (
+                f"{arm} and {other} are practically equal: {the}{self.amount} "
+                f"({self.evidence}, {self.seeds}), within {self.bound}"
+            )
+        return (
+            f"cannot tell {arm} from {other}: {the}{self.amount} ({self.evidence}); with "
+            f"{self.seeds} only a difference of {self.detectable} or more could have been shown"
+        )
+
+    @property
+    def scale(self) -> int:
+        # A metric's name goes with "higher" or "lower", never with a negative difference.
+        if self.metric.as_fraction:
+            return 100
+        return -1 if self.found.difference < 0 else 1
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        low, high = sorted(self.scale * end for end in self.found.interval or (0.0, 0.0))
+        return low, high
+
+    @property
+    def digits(self) -> int:
+        # Enough that a bound which excludes zero, the width and the smallest effect do not vanish.
+        low, high = self.ends
+        matter = [high - low if high - low > 1e-9 * max(-low, high) else 0.0]
+        if low > 0 or high < 0:
+            matter.append(min(abs(low), abs(high)))
+        least = 1 if self.metric.as_fraction else 1 - _exponent(max(-low, high))
+        if self.found.outcome == "equal":
+            effect = abs(self.scale) * self.smallest_effect
+            two = 1 - _exponent(effect)
+            least = max(least, two - (round(effect, two - 1) == round(effect, two)))
+        return max(0, least, *(-_exponent(value) for value in matter if value))
+
+    @property
+    def amount(self) -> str:
+        figure = self.number(self.scale * self.found.difference)
+        if self.metric.as_fraction:
+            return f"{figure} points"
+        word = "higher" if self.metric.higher_is_better == (self.scale > 0) else "lower"
+        return f"{self.metric.name} {word} by {figure}"
+
+    @property
+    def evidence(self) -> str:
+        low, high = map(self.number, self.ends)
+        family = f", Holm over {self.comparisons} comparisons" if self.comparisons > 1 else ""
+        return f"{100 * (1 - self.found.level):.4g}% interval {low} to {high}{family}"
+
+    @property
+    def seeds(self) -> str:
+        return f"{self.pairs} paired seeds"
+
+    @property
+    def bound(self) -> str:
+        figure = self.number(abs(self.scale) * self.smallest_effect)
+        figure = figure.rstrip("0").rstrip(".") if "." in figure else figure
+        if not self.metric.as_fraction:
+            return figure
+        return {"0.5": "half a point", "1": "one point"}.get(figure, f"{figure} points")
+
+    @property
+    def detectable(self) -> str:
+        steps = abs(self.scale) * (_detectable(self.found) or 0.0) * 10**self.digits
+        figure = self.number(ceil(round(steps, 6)) / 10**self.digits)
+        return f"{figure} points" if self.metric.as_fraction else figure
+
+    def number(self, value: float) -> str:
+        text = f"{value:.{self.digits}f}"
+        return text if float(text) else text.removeprefix("-")
+
+
+def _exponent(value: float) -> int:
+    return floor(log10(value)) if value > 0 else 0

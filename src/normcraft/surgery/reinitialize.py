@@ -1,0 +1,103 @@
+"""Fresh weights from a seed: the same layer gets the same weights in every arm."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from normcraft.graph import LayerGraph
+from normcraft.surgery.plan import Plan
+from normcraft.surgery.rebuild import Rebuild, copy_layer
+
+__all__ = ["draw_weights", "site_seed"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def site_seed(seed: int, *parts: object) -> int:
+    """A seed for one purpose, derived from a trial's seed.
+
+    Args:
+        seed: The trial's seed.
+        *parts: What it is for, for example a layer's key and an epoch.
+
+    Returns:
+        An integer in [0, 2³¹), the same on every machine.
+
+    Example:
+        >>> site_seed(0, "conv") == site_seed(0, "conv") != site_seed(1, "conv")
+        True
+    """
+    text = "/".join(map(str, (seed, *parts)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def draw_weights(model: keras.Model, seed: int) -> list[Array]:
+    """Initial weights of a model drawn anew by its own initializers.
+
+    The weights of a layer follow from the seed and the layer's key alone, so that two variants of a
+    model share them wherever they share the layer. Frozen layers and adapted preprocessing keep theirs.
+    Seeds fixed in an initializer are set aside: otherwise every trial would begin alike.
+
+    Args:
+        model: A built Sequential or Functional model; it is not changed.
+        seed: The trial's seed.
+
+    Returns:
+        Arrays in the order of `model.variables`.
+    """
+    rebuild = Rebuild(
+        LayerGraph.read(model),
+        Plan(),
+        copy=lambda layer, config, key: _seeded_copy(layer, site_seed(seed, "weights", key)),
+        chain=False,
+    )
+    with _random_state_kept():
+        rebuild.model(model)
+    drawn: dict[int, Any] = {}
+    for _, original, new in rebuild.pairs:
+        if not isinstance(original, keras.Model):
+            source = original if _keeps_weights(original) else new
+            drawn |= {
+                id(variable): value
+                for variable, value in zip(original.variables, source.variables, strict=True)
+            }
+    return [keras.ops.convert_to_numpy(drawn.get(id(v), v)) for v in model.variables]
+
+
+def _seeded_copy(layer: keras.layers.Layer, seed: int) -> keras.layers.Layer:
+    # Keras initializers without a seed of their own draw one from Python's generator when they are
+    # made; the layer is built right after this returns.
+    random.seed(seed)
+    np.random.seed(seed)
+    return copy_layer(layer, _without_seeds(layer.get_config()))
+
+
+def _without_seeds(config: Any) -> Any:
+    if isinstance(config, dict):
+        if config.get("module") == "keras.initializers" and "seed" in config.get("config", {}):
+            return {**config, "config": {**config["config"], "seed": None}}
+        return {key: _without_seeds(value) for key, value in config.items()}
+    if isinstance(config, list):
+        return [_without_seeds(value) for value in config]
+    return config
+
+
+def _keeps_weights(layer: keras.layers.Layer) -> bool:
+    return not layer.trainable or hasattr(layer, "adapt")
+
+
+@contextlib.contextmanager
+def _random_state_kept() -> Iterator[None]:
+    states = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])

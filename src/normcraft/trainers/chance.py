@@ -1,0 +1,86 @@
+"""What a model that learned nothing would score: the best constant prediction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from normcraft._core.keras_private import pack_outputs
+from normcraft.trainers.trial_data import TrialData
+
+__all__ = ["chance_score", "constant_prediction"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def chance_score(model: keras.Model, data: TrialData, metric: str) -> float | None:
+    """Score of the constant prediction that the training labels suggest.
+
+    Class frequencies for labels that are classes, the mean for targets that are numbers. A diverged
+    trial counts as this score.
+
+    Args:
+        model: A compiled model; its own loss and metrics are used.
+        data: Data of the trial.
+        metric: Key of the metric, or `"loss"`.
+
+    Returns:
+        The score on the validation data, or None where it is not finite.
+    """
+    labels = keras.tree.flatten(data.everything()[1])
+    size = len(keras.tree.flatten(data.y_validation)[0])
+    constants = [
+        constant_prediction(np.asarray(y), tuple(output.shape), logits=_from_logits(model))
+        for y, output in zip(labels, model.outputs, strict=True)
+    ]
+    predictions = [np.broadcast_to(c, (size, *c.shape)).astype("float32") for c in constants]
+    packed = pack_outputs(model, predictions)
+    value = _score(model, data.y_validation, packed, metric)
+    return value if np.isfinite(value) else None
+
+
+def _score(model: keras.Model, y: Any, predictions: Any, metric: str) -> float:
+    y, predictions = (
+        keras.tree.map_structure(keras.ops.convert_to_tensor, part) for part in (y, predictions)
+    )
+    if metric == "loss":
+        return float(model.compute_loss(x=None, y=y, y_pred=predictions, sample_weight=None))
+    model.reset_metrics()
+    value = model.compute_metrics(x=None, y=y, y_pred=predictions, sample_weight=None)[metric]
+    model.reset_metrics()
+    return float(value)
+
+
+def constant_prediction(y: Array, output_shape: tuple[int | None, ...], *, logits: bool) -> Array:
+    """The constant that suits labels best.
+
+    Args:
+        y: Training labels: integers (samples, …) for an output (samples, …, classes), or of the
+            output's own shape.
+        output_shape: Shape of the model's output, batch axis included.
+        logits: Whether the output is logits.
+
+    Returns:
+        One prediction, without the batch axis.
+
+    Example:
+        >>> constant_prediction(np.array([0, 1, 1, 1]), (None, 2), logits=False)
+        array([0.25, 0.75])
+    """
+    units = output_shape[-1] or 1
+    if y.dtype.kind in "iu" and y.ndim == len(output_shape) - 1 and units > 1:
+        mean = np.bincount(y.reshape(-1).astype("int64"), minlength=units)[:units] / y.size
+        mean = np.broadcast_to(mean, (*y.shape[1:], units))
+    else:
+        mean = np.asarray(y, "float64").reshape(len(y), -1).mean(axis=0)
+        mean = mean.reshape(*y.shape[1:], 1) if y.ndim == len(output_shape) - 1 else mean.reshape(y.shape[1:])
+    if not logits:
+        return mean
+    clipped = np.clip(mean, 1e-7, 1 - 1e-7)
+    return np.log(clipped) - (np.log1p(-clipped) if units == 1 else 0.0)
+
+
+def _from_logits(model: keras.Model) -> bool:
+    return bool(getattr(model.loss, "from_logits", False))

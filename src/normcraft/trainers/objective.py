@@ -1,0 +1,183 @@
+"""What a model is trained for: loss, optimizer, and the metric that judges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from normcraft._core.errors import InputError
+from normcraft._core.keras_private import compile_arguments, metric_direction
+from normcraft.graph import LayerGraph, activation_name
+
+__all__ = ["Objective", "check_labels", "ensure_compiled", "find_objective"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+BETTER_DOWN = (
+    "loss", "error", "entropy", "divergence", "deviance", "distance", "perplexity", "mse", "mae",
+    "mape", "msle", "rmse", "hinge", "poisson",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The metric that judges.
+
+    Attributes:
+        metric: Its key in what `Model.evaluate(return_dict=True)` returns.
+        higher_is_better: Its direction.
+        as_fraction: Whether it is a fraction that reads well in points (accuracy and its like).
+    """
+
+    metric: str
+    higher_is_better: bool
+    as_fraction: bool
+
+
+def ensure_compiled(
+    model: keras.Model,
+    y: Any,
+    *,
+    loss: str | None = None,
+    metric: str | None = None,
+    optimizer: str | None = None,
+) -> None:
+    """Compiles a model in place where it is not, from its output and the labels.
+
+    Args:
+        model: A copy of the user's model.
+        y: Training labels.
+        loss: Name of a Keras loss; None for the compiled one, else the one that fits the labels.
+        metric: Name of a Keras metric; None for the compiled ones, else the one that fits.
+        optimizer: Name of a Keras optimizer; None for the compiled one, else Adam.
+    """
+    settings = compile_arguments(model)
+    if settings.get("loss") is None and loss is None:
+        loss, inferred_metric = _infer(model, y)
+        settings.setdefault("metrics", None)
+        metric = metric or (None if settings["metrics"] else inferred_metric)
+    settings["optimizer"] = _known("optimizer", optimizer) or settings.get("optimizer") or "adam"
+    if loss is not None:
+        settings["loss"] = _known("loss", loss)
+    if metric is not None and metric != "loss":
+        settings["metrics"] = [_known("metric", metric)]
+    model.compile(**settings)
+    model.optimizer.build(model.trainable_variables)
+
+
+def _known(what: str, name: str | None) -> Any:
+    module = {"optimizer": keras.optimizers, "loss": keras.losses, "metric": keras.metrics}[what]
+    if name is None or name in {"accuracy", "acc"}:
+        return name
+    try:
+        return module.get(name)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"unknown {what}",
+            received=repr(name),
+            expected=f"the name of a Keras {what}",
+            hint=f"see keras.{what}s" if what != "loss" else "see keras.losses",
+        ) from error
+
+
+def _infer(model: keras.Model, y: Any) -> tuple[Any, str]:
+    """Loss and metric from the shape of the output and the labels."""
+    if not isinstance(y, np.ndarray) or len(model.outputs) > 1:
+        raise InputError(
+            "the loss of a model with several outputs cannot be guessed",
+            received=f"{len(model.outputs)} outputs and no compiled loss",
+            hint="call model.compile(...) before comparing",
+        )
+    shape = tuple(model.outputs[0].shape)
+    logits = _final_activation(model) not in {"softmax", "sigmoid"}
+    integers = y.dtype.kind in "iub"
+    if integers and y.ndim == len(shape) - 1 and (shape[-1] or 0) > 1:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=logits), "accuracy"
+    if len(np.unique(y[:10000])) <= 2 and set(np.unique(y[:10000])) <= {0, 1}:
+        if shape[-1] == 1:
+            return keras.losses.BinaryCrossentropy(from_logits=logits), "binary_accuracy"
+        if y.ndim == len(shape) and (y.sum(axis=-1) == 1).all():
+            return keras.losses.CategoricalCrossentropy(from_logits=logits), "accuracy"
+        return keras.losses.BinaryCrossentropy(from_logits=logits), "binary_accuracy"
+    return keras.losses.MeanSquaredError(), "mean_absolute_error"
+
+
+def _final_activation(model: keras.Model) -> str | None:
+    graph = LayerGraph.read(model)
+    return activation_name(graph.producer(graph.outputs[0]).layer)
+
+
+def check_labels(model: keras.Model, y: Any) -> None:
+    """Refuses class labels that the model's output has no unit for: some backends would train on NaN.
+
+    Args:
+        model: A model with one output.
+        y: Labels.
+
+    Raises:
+        InputError: If an integer label is negative or not below the number of output units.
+    """
+    if not isinstance(y, np.ndarray) or len(model.outputs) > 1 or y.dtype.kind not in "iu":
+        return
+    shape = tuple(model.outputs[0].shape)
+    units = shape[-1]
+    if y.ndim != len(shape) - 1 or units is None or units == 1:
+        return
+    if y.min() < 0 or y.max() >= units:
+        raise InputError(
+            "labels do not fit the model's output",
+            received=f"labels from {y.min()} to {y.max()}",
+            expected=f"0 to {units - 1}, as the output has {units} units",
+            hint="number the classes from 0, or give the model an output unit for each",
+        )
+
+
+def find_objective(model: keras.Model, x: Any, y: Any, *, metric: str | None = None) -> Objective:
+    """The metric that judges: the one named, else the first compiled one, else the loss.
+
+    One small batch is evaluated, which also shows that model and data fit.
+
+    Args:
+        model: A compiled model.
+        x: A few inputs.
+        y: Their labels.
+        metric: Key or name of the metric.
+
+    Returns:
+        The objective.
+
+    Raises:
+        InputError: If the model cannot evaluate the data, or has no such metric.
+    """
+    check_labels(model, y)
+    try:
+        values = model.evaluate(x, y, verbose=0, return_dict=True)
+    except Exception as error:
+        raise InputError(
+            f"model {model.name!r} cannot be evaluated on this data",
+            received=_first_line(error),
+            expected="inputs and labels that fit the model, its loss and its metrics",
+        ) from error
+    keys = [key for key in values if key != "loss" and not key.endswith("_loss")]
+    wanted = metric if metric in values else (keys[0] if keys else "loss")
+    return _direction(model, wanted)
+
+
+def _direction(model: keras.Model, key: str) -> Objective:
+    if key == "loss":
+        return Objective(key, higher_is_better=False, as_fraction=False)
+    nested = [getattr(metric, "metrics", [metric]) for metric in model.metrics]
+    by_name = {metric.name: metric for group in nested for metric in group}
+    metric = next((m for name, m in by_name.items() if key in {name} or key.endswith(name)), None)
+    known = metric_direction(metric) if metric is not None else None
+    if known is not None:
+        return Objective(key, higher_is_better=known == "up", as_fraction=known == "up")
+    down = any(part in key.lower() for part in BETTER_DOWN)
+    return Objective(key, higher_is_better=not down, as_fraction="acc" in key.lower())
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
