@@ -1,3 +1,78 @@
-"""normcraft."""
+"""normcraft: put normalization where it helps in a Keras model, prove that it does, ship it.
+
+Importing this loads neither Keras nor a backend; the names below are loaded when first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from normcraft._core.backend import choose_backend, require_backend
+
+if TYPE_CHECKING:
+    from normcraft import recipes
+    from normcraft.api import Comparison, compare, train_and_test
+    from normcraft.data import load_dataset
+    from normcraft.graph import LayerGraph
+    from normcraft.placements import Placement
+    from normcraft.recipes import load_model
+    from normcraft.records import TrialRecord, TrialSpec
+    from normcraft.studies import Budget, Grid, Options, Study
+    from normcraft.surgery import EditResult, insert_normalization, remove_normalization
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Budget",
+    "Comparison",
+    "EditResult",
+    "Grid",
+    "LayerGraph",
+    "Options",
+    "Placement",
+    "Study",
+    "TrialRecord",
+    "TrialSpec",
+    "compare",
+    "insert_normalization",
+    "load_dataset",
+    "load_model",
+    "recipes",
+    "remove_normalization",
+    "train_and_test",
+]
+
+_HOMES = {
+    "Budget": "studies",
+    "Comparison": "api",
+    "EditResult": "surgery",
+    "Grid": "studies",
+    "LayerGraph": "graph",
+    "Options": "studies",
+    "Placement": "placements",
+    "Study": "studies",
+    "TrialRecord": "records",
+    "TrialSpec": "records",
+    "compare": "api",
+    "insert_normalization": "surgery",
+    "load_dataset": "data",
+    "load_model": "recipes",
+    "remove_normalization": "surgery",
+    "train_and_test": "api",
+}
+
+choose_backend()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "recipes":
+        require_backend()
+        return import_module("normcraft.recipes")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'normcraft' has no attribute {name!r}")
+    if name not in {"TrialRecord", "TrialSpec"}:
+        require_backend()
+    return getattr(import_module(f"normcraft.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,12 +15,13 @@ def combine_moments(counts: Array, means: Array, variances: Array) -> tuple[Arra
     """Mean and variance of a population from the moments of the batches it came in.
 
     With weights wᵢ = nᵢ / Σn: mean = Σ wᵢ·meanᵢ and
-    variance = Σ wᵢ·(varianceᵢ + (meanᵢ − mean)²). Nothing is subtracted from a sum of squares, so data
-    far from zero lose no digits. Source: Chan, Golub and LeVeque (1983), "Algorithms for computing the
-    sample variance".
+    variance = Σ wᵢ·(varianceᵢ + (meanᵢ - mean)²). Nothing is subtracted from a sum of squares, so
+    data far from zero lose no digits. Source: Chan, Golub and LeVeque (1983), "Algorithms for
+    computing the sample variance".
 
     Args:
-        counts: Values behind each batch's moments, shape (batches,), (batches, 1) or (batches, channels).
+        counts: Values behind each batch's moments, shape (batches,), (batches, 1) or
+            (batches, channels).
         means: Shape (batches, channels).
         variances: Biased variances, shape (batches, channels).
 

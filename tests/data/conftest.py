@@ -1,32 +1,5 @@
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
-from hypothesis import settings
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
-# No deadlines: the machine is shared, and no test is about time.
-settings.register_profile("normcraft", deadline=None)
-settings.load_profile("normcraft")
-
-
-def real_file(name: str) -> Path:
-    shared = Path(__file__).parents[3] / "shared" / "data"
-    path = Path(os.environ.get("NORMCRAFT_DATA", shared)) / name
-    if not path.is_file():
-        pytest.skip(f"{name} is neither in ../shared/data nor where NORMCRAFT_DATA points")
-    return path
-
-
-@pytest.fixture
-def mnist_file() -> Path:
-    return real_file("mnist.npz")
-
-
-@pytest.fixture
-def fer2013_file() -> Path:
-    return real_file("fer2013_12k.npz")
 
 
 @pytest.fixture

@@ -51,6 +51,8 @@ def write_atomically(
 ) -> Path:
     """Write a whole file, or nothing: to a temporary file beside it, then renamed.
 
+    Refuses as `check_writable` does, which is called first.
+
     Args:
         path: Where to write; its folder exists.
         content: Text (written as UTF-8) or bytes.
@@ -58,10 +60,6 @@ def write_atomically(
 
     Returns:
         The path.
-
-    Raises:
-        MissingFileError: The folder does not exist.
-        OverwriteError: Something stands there already.
 
     Example:
         >>> import tempfile

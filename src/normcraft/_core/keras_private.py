@@ -1,28 +1,30 @@
 """The one file that touches what Keras does not document.
 
-Keras exposes the layers of a model but not its calls: which operation was called on which tensors, with
-which arguments. `clone_model` reads the same attributes. Everything here is small, named after what it
-answers, and tested on the oldest and the newest Keras that normcraft supports.
+Keras exposes the layers of a model but not its calls: which operation was called on which tensors,
+with which arguments. `clone_model` reads the same attributes. Everything here is small, named after
+what it answers, and tested on the oldest and the newest Keras that normcraft supports.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
-from keras.src.models.functional import (  # the only import of private modules in the project
-    Functional,
-    functional_like_constructor,
-)
+
+# The only imports of private modules in the project.
+from keras.src.backend.common import global_state
+from keras.src.models.functional import Functional, functional_like_constructor
 from keras.src.saving.serialization_lib import SafeModeScope
 
 __all__ = [
     "call_arguments",
     "compile_arguments",
     "copy_operation",
+    "counted_names",
     "graph_inputs",
     "graph_nodes",
     "graph_outputs",
@@ -30,8 +32,10 @@ __all__ = [
     "input_operation",
     "learning_rate_source",
     "metric_direction",
+    "nested_call",
     "output_structure",
     "pack_outputs",
+    "sublayers",
     "traced_function",
     "trusted_code",
 ]
@@ -104,7 +108,66 @@ def pack_outputs(model: keras.Model, flat: list[Any]) -> Any:
     Returns:
         What `model(...)` would return, with these values.
     """
-    return keras.tree.pack_sequence_as(traced_function(model)._outputs_struct, flat)
+    function: Any = traced_function(model)
+    return keras.tree.pack_sequence_as(function._outputs_struct, flat)
+
+
+def nested_call(node: Node) -> tuple[Any, list[Tensor]] | None:
+    """The functional graph that a call runs, where its operation is a model, and what enters it.
+
+    Args:
+        node: A node of `graph_nodes`.
+
+    Returns:
+        The nested graph and the tensors for its inputs, in their order; None for a call of a layer,
+        or of a model that cannot be opened.
+    """
+    function = traced_function(node.operation) if isinstance(node.operation, keras.Model) else None
+    if function is None:
+        return None
+    struct, args = function._inputs_struct, node.arguments.args
+    entering = args[0] if args else node.arguments.kwargs["inputs"]
+    if isinstance(entering, dict):
+        by_key = isinstance(struct, dict)
+        names = struct if by_key else [tensor.name for tensor in graph_inputs(function)]
+        entering = {name: entering[name] for name in names}
+        entering = entering if by_key else list(entering.values())
+    tensors = keras.tree.flatten(entering)
+    complete = all(isinstance(tensor, keras.KerasTensor) for tensor in tensors)
+    return (function, tensors) if complete and len(tensors) == len(graph_inputs(function)) else None
+
+
+def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """A layer and all layers inside it.
+
+    Returns:
+        The layer itself first; the same order for every layer of one class and configuration.
+    """
+    return list(layer._flatten_layers())
+
+
+@contextlib.contextmanager
+def counted_names(taken: Iterable[str]) -> Iterator[None]:
+    """Names that Keras makes up within depend on the names taken alone, and are none of them.
+
+    Keras counts made-up names over the life of the process, so that the same edit would give other
+    names each time; and in a model that was loaded they may be taken.
+
+    Args:
+        taken: Names of operations that will stand in the same model.
+    """
+    counts: defaultdict[str, int] = defaultdict(int)
+    for name in taken:
+        base, _, number = name.rpartition("_")
+        counts[name] = max(counts[name], 1)
+        if number.isdecimal():
+            counts[base] = max(counts[base], int(number) + 1)
+    before = global_state.get_global_attribute("object_name_uids")
+    global_state.set_global_attribute("object_name_uids", counts)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", before)
 
 
 def learning_rate_source(optimizer: keras.optimizers.Optimizer) -> Any:
@@ -146,7 +209,7 @@ def call_arguments(
 
 
 def copy_operation(operation: Any) -> Any:
-    """A copy of a stateless operation (`keras.ops` in a graph) that shares no calls with the original.
+    """A copy of a stateless operation (`keras.ops` in a graph) that shares no calls with it.
 
     Returns:
         An operation of the same class, name and settings.

@@ -1,1 +1,7 @@
+"""The few functions that tie the rest together: compare, train_and_test, and what they return."""
 
+from normcraft.api.compare import compare
+from normcraft.api.comparison import Comparison
+from normcraft.api.train_and_test import train_and_test
+
+__all__ = ["Comparison", "compare", "train_and_test"]

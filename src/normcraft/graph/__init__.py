@@ -2,15 +2,18 @@
 
 from normcraft.graph.families import (
     activation_name,
+    float_policy,
     has_fused_activation,
     is_activation,
     is_addition,
     is_linear,
+    is_multiplication,
     is_normalization,
     is_pooling,
     keeps_channels,
 )
-from normcraft.graph.layer_graph import Call, LayerGraph, Value, named_nodes
+from normcraft.graph.layer_graph import LayerGraph
+from normcraft.graph.reader import Call, Value, functional_graph, named_nodes
 from normcraft.graph.site import Site, activations_after
 
 __all__ = [
@@ -20,10 +23,13 @@ __all__ = [
     "Value",
     "activation_name",
     "activations_after",
+    "float_policy",
+    "functional_graph",
     "has_fused_activation",
     "is_activation",
     "is_addition",
     "is_linear",
+    "is_multiplication",
     "is_normalization",
     "is_pooling",
     "keeps_channels",

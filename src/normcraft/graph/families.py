@@ -1,7 +1,8 @@
-"""What a layer is, as far as normalization is concerned: linear, activation, pooling, normalization."""
+"""What a layer is to normalization: linear, activation, pooling, normalization."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import keras
@@ -9,10 +10,12 @@ from keras import layers
 
 __all__ = [
     "activation_name",
+    "float_policy",
     "has_fused_activation",
     "is_activation",
     "is_addition",
     "is_linear",
+    "is_multiplication",
     "is_normalization",
     "is_pooling",
     "keeps_channels",
@@ -34,14 +37,13 @@ LINEAR = (
     layers.SeparableConv1D,
     layers.SeparableConv2D,
 )
-ACTIVATION = (
-    layers.Activation,
-    layers.ELU,
-    layers.LeakyReLU,
-    layers.PReLU,
-    layers.ReLU,
-    layers.Softmax,
-)
+ACTIVATION = {
+    layers.ELU: "elu",
+    layers.LeakyReLU: "leaky_relu",
+    layers.PReLU: "prelu",
+    layers.ReLU: "relu",
+    layers.Softmax: "softmax",
+}
 POOLING = (
     layers.AveragePooling1D,
     layers.AveragePooling2D,
@@ -86,9 +88,12 @@ KEEPS_CHANNELS = (
     layers.ZeroPadding3D,
 )
 ACTIVATION_OPERATIONS = frozenset(
-    "Celu Elu Gelu Glu HardShrink HardSigmoid HardSilu HardTanh LeakyRelu LogSigmoid LogSoftmax Relu "
-    "Relu6 Selu Sigmoid Silu SoftShrink Softmax Softplus Softsign SparsePlus SparseSigmoid Sparsemax "
-    "SquarePlus TanhShrink Threshold".split()
+    (
+        *("Celu", "Elu", "Gelu", "Glu", "HardShrink", "HardSigmoid", "HardSilu", "HardTanh"),
+        *("LeakyRelu", "LogSigmoid", "LogSoftmax", "Relu", "Relu6", "Selu", "Sigmoid", "Silu"),
+        *("SoftShrink", "Softmax", "Softplus", "Softsign", "SparsePlus", "SparseSigmoid"),
+        *("Sparsemax", "SquarePlus", "TanhShrink", "Threshold"),
+    )
 )
 
 
@@ -138,13 +143,16 @@ def activation_name(operation: Operation) -> str | None:
         function = operation.activation
         name = getattr(function, "__name__", type(function).__name__)
         return None if function is None or name == "linear" else str(name)
-    if isinstance(operation, ACTIVATION):
-        return type(operation).__name__.lower()
-    module = type(operation).__module__
-    if module.endswith("ops.nn") and type(operation).__name__ in ACTIVATION_OPERATIONS:
-        return type(operation).__name__.lower()
-    if module.endswith("ops.numpy") and type(operation).__name__ == "Tanh":
+    own = next((name for cls, name in ACTIVATION.items() if isinstance(operation, cls)), None)
+    return own or _operation_name(operation)
+
+
+def _operation_name(operation: Operation) -> str | None:
+    module, name = type(operation).__module__, type(operation).__name__
+    if module.endswith("ops.numpy") and name == "Tanh":
         return "tanh"
+    if module.endswith("ops.nn") and name in ACTIVATION_OPERATIONS:
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     return None
 
 
@@ -172,9 +180,16 @@ def is_addition(operation: Operation) -> bool:
     Returns:
         True for the Add layer, `keras.ops.add` and `+`.
     """
-    if isinstance(operation, layers.Add):
-        return True
-    return type(operation).__name__ == "Add" and isinstance(operation, keras.Operation)
+    return isinstance(operation, keras.Operation) and type(operation).__name__ == "Add"
+
+
+def is_multiplication(operation: Operation) -> bool:
+    """Whether the operation multiplies: an activation that goes into it is a gate.
+
+    Returns:
+        True for the Multiply layer, `keras.ops.multiply` and `*`.
+    """
+    return isinstance(operation, keras.Operation) and type(operation).__name__ == "Multiply"
 
 
 def keeps_channels(operation: Operation) -> bool:
@@ -185,3 +200,25 @@ def keeps_channels(operation: Operation) -> bool:
     """
     identity = isinstance(operation, layers.Activation) and activation_name(operation) is None
     return identity or isinstance(operation, KEEPS_CHANNELS) or is_pooling(operation)
+
+
+def float_policy(operation: Operation) -> str | None:
+    """Dtype policy that a new layer beside this one takes over.
+
+    Args:
+        operation: A layer or a raw operation.
+
+    Returns:
+        For example `"mixed_float16"`; None for raw operations, inputs, and layers that compute in
+        integers.
+
+    Example:
+        >>> float_policy(layers.Dense(2, dtype="int8_from_mixed_bfloat16"))
+        'mixed_bfloat16'
+    """
+    if not isinstance(operation, layers.Layer) or isinstance(operation, layers.InputLayer):
+        return None
+    compute, variables = operation.compute_dtype, operation.variable_dtype
+    if "float" not in compute:
+        return None
+    return str(compute if compute == variables else f"mixed_{compute}")

@@ -2,77 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import keras
 
-from normcraft._core.errors import SurgeryError
-from normcraft._core.keras_private import (
-    graph_inputs,
-    graph_nodes,
-    graph_outputs,
-    traced_function,
+from normcraft.graph.families import (
+    float_policy,
+    is_activation,
+    is_normalization,
+    is_pooling,
+    keeps_channels,
 )
-from normcraft.graph.families import is_activation, is_normalization
+from normcraft.graph.reader import Call, Reader, Value, functional_graph
 
-__all__ = ["Call", "LayerGraph", "Value", "named_nodes"]
-
-
-@dataclass(frozen=True, eq=False)
-class Value:
-    """A tensor that flows through the graph.
-
-    Attributes:
-        shape: Shape with the batch axis, None where unknown.
-        dtype: Name of its dtype.
-    """
-
-    shape: tuple[int | None, ...]
-    dtype: str
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """One call of a layer or operation. A layer that is shared has one call for each use.
-
-    Attributes:
-        site: Unique name of the call: the layer's name, `@2` for its second call, nested models as
-            `model/layer`.
-        key: Name of the place in the model's definition; calls inside a nested model that is used
-            twice have two sites and one key.
-        layer: The layer or operation.
-        inputs: Values that go in.
-        outputs: Values that come out.
-        is_input: Whether the call is an entry of the outermost model.
-    """
-
-    site: str
-    key: str
-    layer: Any
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-    is_input: bool = False
-
-
-def named_nodes(function: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Nodes of one functional graph with the keys that `LayerGraph` and surgery name them by.
-
-    Args:
-        function: A functional graph.
-        prefix: `""` for the outermost model, `"encoder/"` within the model of that name.
-
-    Yields:
-        `(key, node)` in an order in which every node follows its inputs.
-    """
-    calls: Counter[int] = Counter()
-    for node in graph_nodes(function):
-        calls[id(node.operation)] += 1
-        number = calls[id(node.operation)]
-        yield f"{prefix}{node.operation.name}" + (f"@{number}" if number > 1 else ""), node
+__all__ = ["LayerGraph"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,16 +54,9 @@ class LayerGraph:
 
         Returns:
             Its graph.
-
-        Raises:
-            SurgeryError: If the model has no graph of calls (subclassed, or not built).
         """
-        function = traced_function(model)
-        if function is None:
-            raise _no_graph(model)
-        reader = _Reader()
-        inputs = tuple(reader.value(tensor) for tensor in graph_inputs(function))
-        outputs = reader.open(function, inputs, prefix="", site_prefix="")
+        reader = Reader()
+        inputs, outputs = reader.read(functional_graph(model))
         return cls(tuple(reader.calls), inputs, outputs, reader.prefixes)
 
     @cached_property
@@ -183,7 +122,7 @@ class LayerGraph:
         return replace(self, calls=calls, outputs=tuple(real(value) for value in self.outputs))
 
     def leads_to_layers(self, call: Call) -> bool:
-        """Whether a layer with weights of its own (normalization apart) follows anywhere behind `call`.
+        """Whether a layer with weights of its own, normalization apart, follows anywhere.
 
         A linear call for which this is False is an output layer.
 
@@ -191,6 +130,43 @@ class LayerGraph:
             False where only activations, pooling, merging and the like follow.
         """
         return self._leads_to_layers[call.site]
+
+    def is_hidden(self, call: Call) -> bool:
+        """Whether other layers work on the result of a call, and it is not handed out as an output.
+
+        Args:
+            call: A call of this graph.
+
+        Returns:
+            False for output layers: where no layer follows, or where the result is an output of the
+            model, perhaps behind an activation or a reshaping.
+        """
+        if not self.leads_to_layers(call):
+            return False
+        return not any(self.is_output(end) for end in self._same_result(call))
+
+    def _same_result(self, call: Call) -> Iterator[Call]:
+        def onwards(current: Call) -> Iterable[Call]:
+            return filter(_hands_on, self.consumers(current))
+
+        return _breadth_first(call, onwards)
+
+    def dtype_policy(self, call: Call) -> str | None:
+        """Policy for a new layer behind a call: that of the nearest layer that computes in floats.
+
+        Args:
+            call: A call of this graph.
+
+        Returns:
+            The policy of the call's own layer, else of one before it, else of one behind it; None
+            where no layer has one.
+        """
+
+        def before(current: Call) -> Iterable[Call]:
+            return map(self.producer, current.inputs)
+
+        near = (near for step in (before, self.consumers) for near in _breadth_first(call, step))
+        return next(filter(None, (float_policy(one.layer) for one in near)), None)
 
     @cached_property
     def _leads_to_layers(self) -> dict[str, bool]:
@@ -235,92 +211,30 @@ class LayerGraph:
         return table
 
     def _feeds_channels_first(self, call: Call) -> bool:
-        waiting, seen = [call], set()
-        while waiting:
-            current = waiting.pop(0)
-            data_format = getattr(current.layer, "data_format", None)
-            if data_format is not None:
-                return bool(data_format == "channels_first")
-            if len(current.outputs[0].shape) == len(call.outputs[0].shape):
-                waiting += [c for c in self.consumers(current) if c.site not in seen]
-                seen |= {c.site for c in waiting}
-        return False
+        rank = len(call.outputs[0].shape)
+
+        def onwards(current: Call) -> Iterable[Call]:
+            return self.consumers(current) if len(current.outputs[0].shape) == rank else ()
+
+        formats = (getattr(c.layer, "data_format", None) for c in _breadth_first(call, onwards))
+        return next(filter(None, formats), None) == "channels_first"
+
+
+def _breadth_first(start: Call, step: Callable[[Call], Iterable[Call]]) -> Iterator[Call]:
+    waiting, seen = [start], {start.site}
+    while waiting:
+        current = waiting.pop(0)
+        yield current
+        new = [call for call in step(current) if call.site not in seen]
+        seen |= {call.site for call in new}
+        waiting += new
+
+
+def _hands_on(call: Call) -> bool:
+    reshapes = keeps_channels(call.layer) and not is_pooling(call.layer)
+    return is_activation(call.layer) or reshapes
 
 
 def _has_own_weights(operation: Any) -> bool:
     apart = is_normalization(operation) or is_activation(operation)
     return not apart and bool(getattr(operation, "weights", ()))
-
-
-def _no_graph(model: keras.Model) -> SurgeryError:
-    if isinstance(model, keras.Sequential) and not model.built:
-        return SurgeryError(
-            f"Sequential model {model.name!r} has no graph yet",
-            received="a model that was never built",
-            expected="a built model",
-            hint="begin it with keras.Input(shape) or call model.build(input_shape)",
-        )
-    return SurgeryError(
-        f"model {model.name!r} has no graph of layer calls",
-        received=f"a subclassed model ({type(model).__name__})",
-        expected="a Sequential or Functional model",
-        hint="build it from keras.Input with the functional API",
-    )
-
-
-class _Reader:
-    """Collects calls and values while nested models are opened one inside the other."""
-
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self.prefixes: dict[int, str] = {}
-
-    @staticmethod
-    def value(tensor: Any) -> Value:
-        return Value(tuple(tensor.shape), str(tensor.dtype))
-
-    def open(
-        self, function: Any, inputs: tuple[Value, ...], prefix: str, site_prefix: str
-    ) -> tuple[Value, ...]:
-        """Adds the calls of one functional graph, fed with `inputs`.
-
-        Returns:
-            The values that leave that graph.
-        """
-        values = {id(t): v for t, v in zip(graph_inputs(function), inputs, strict=True)}
-        entries = set(values)
-        for key, node in named_nodes(function, prefix):
-            site = site_prefix + key.removeprefix(prefix)
-            arguments = tuple(values[id(t)] for t in node.input_tensors if id(t) in values)
-            if node.is_input:
-                self._enter(key, site, node, values, entries, outermost=not site_prefix)
-                continue
-            nested = self._nested(node, arguments)
-            if nested is not None:
-                opened = self.prefixes.setdefault(id(node.operation), f"{key}/")
-                outputs = self.open(nested, arguments, opened, f"{site}/")
-            else:
-                outputs = tuple(self.value(tensor) for tensor in node.outputs)
-                self.calls.append(Call(site, key, node.operation, arguments, outputs))
-            values |= {id(t): v for t, v in zip(node.outputs, outputs, strict=True)}
-        return tuple(values[id(tensor)] for tensor in graph_outputs(function))
-
-    def _enter(
-        self, key: str, site: str, node: Any, values: dict[int, Value], entries: set[int], *,
-        outermost: bool,
-    ) -> None:
-        constants = [t for t in node.outputs if id(t) not in entries]
-        values |= {id(t): self.value(t) for t in constants}
-        if outermost or constants:
-            outputs = tuple(values[id(t)] for t in node.outputs)
-            self.calls.append(
-                Call(site, key, node.operation, (), outputs, is_input=not constants)
-            )
-
-    @staticmethod
-    def _nested(node: Any, arguments: tuple[Value, ...]) -> Any | None:
-        if not isinstance(node.operation, keras.Model):
-            return None
-        function = traced_function(node.operation)
-        plain = function is not None and len(graph_inputs(function)) == len(arguments)
-        return function if plain else None

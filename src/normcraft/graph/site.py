@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from normcraft.graph.families import has_fused_activation, is_activation, keeps_channels
-from normcraft.graph.layer_graph import Call, LayerGraph
+from normcraft.graph.families import (
+    has_fused_activation,
+    is_activation,
+    is_normalization,
+    keeps_channels,
+)
+from normcraft.graph.layer_graph import LayerGraph
+from normcraft.graph.reader import Call
 
 __all__ = ["Site", "activations_after"]
 
 
 @dataclass(frozen=True)
 class Site:
-    """A place for normalization: behind a call, or between its linear part and its fused activation.
+    """A place for normalization: behind a call, or between its linear part and its activation.
 
     Attributes:
         call: The call whose result is normalized.
@@ -42,7 +48,7 @@ class Site:
 def activations_after(graph: LayerGraph, call: Call) -> list[Call]:
     """Activations of their own that work on the result of a linear call.
 
-    Dropout, pooling, padding and reshaping in between are looked through.
+    Normalization, dropout, pooling, padding and reshaping in between are looked through.
 
     Returns:
         Activation calls in topological order; several where the result branches.
@@ -55,6 +61,6 @@ def activations_after(graph: LayerGraph, call: Call) -> list[Call]:
             seen.add(consumer.site)
             if is_activation(consumer.layer):
                 found.append(consumer)
-            elif keeps_channels(consumer.layer):
+            elif keeps_channels(consumer.layer) or is_normalization(consumer.layer):
                 waiting.append(consumer)
     return found

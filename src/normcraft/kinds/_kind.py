@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol, cast
 
 import numpy as np
 
 from normcraft._core.registry import load, members
 
-__all__ = ["Kind", "kind_names", "kind_of", "load_kind"]
+__all__ = ["Kind", "kind_names", "kind_of", "load_kind", "num_positions"]
 
 PACKAGE = "normcraft.kinds"
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -23,14 +24,14 @@ class Kind(Protocol):
     def build(self, axis: int, name: str, *, channels: int, **config: Any) -> Any:
         """The Keras layer, not yet built."""
 
-    def refusal(self, shape: tuple[int | None, ...]) -> str | None:
+    def refusal(self, shape: tuple[int | None, ...], axis: int) -> str | None:
         """Why this kind cannot normalize a tensor of that shape; None where it can."""
 
     def matches(self, layer: Any) -> bool:
         """Whether a layer is of this kind."""
 
     def inference_affine(self, layer: Any) -> tuple[Array, Array] | None:
-        """`(scale, shift)` with y = scale·x + shift at inference, or None where it is not affine."""
+        """`(scale, shift)` with y = scale·x + shift at inference; None where not affine."""
 
 
 def kind_names() -> tuple[str, ...]:
@@ -72,3 +73,21 @@ def kind_of(layer: Any) -> str | None:
         Its kind's name, or None for a layer of no kind here.
     """
     return next((name for name in kind_names() if load_kind(name).matches(layer)), None)
+
+
+def num_positions(shape: tuple[int | None, ...], axis: int) -> float:
+    """Positions of each sample, that is values of one channel.
+
+    Args:
+        shape: Shape of a tensor, the batch axis first.
+        axis: Axis of its channels.
+
+    Returns:
+        A whole number; infinity where it depends on the input.
+
+    Example:
+        >>> num_positions((None, 28, 28, 3), -1), num_positions((None, 8), -1)
+        (784, 1)
+    """
+    others = [size for i, size in enumerate(shape) if i not in {0, axis % len(shape)}]
+    return math.inf if None in others else math.prod(size for size in others if size is not None)

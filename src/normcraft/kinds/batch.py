@@ -36,7 +36,7 @@ def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers
     return keras.layers.BatchNormalization(axis=axis, name=name, **config)
 
 
-def refusal(shape: tuple[int | None, ...]) -> str | None:
+def refusal(shape: tuple[int | None, ...], axis: int) -> str | None:
     """Batch normalization takes every shape.
 
     Returns:
@@ -51,7 +51,9 @@ def matches(layer: Any) -> bool:
     Returns:
         True for `BatchNormalization` without `renorm`.
     """
-    return isinstance(layer, keras.layers.BatchNormalization) and not getattr(layer, "renorm", False)
+    return isinstance(layer, keras.layers.BatchNormalization) and not getattr(
+        layer, "renorm", False
+    )
 
 
 def statistics(layer: Any) -> tuple[Array, Array]:
@@ -61,9 +63,7 @@ def statistics(layer: Any) -> tuple[Array, Array]:
         Two float64 arrays of shape (channels,).
     """
     mean, variance = layer.moving_mean, layer.moving_variance
-    return tuple(
-        keras.ops.convert_to_numpy(value).astype("float64") for value in (mean, variance)
-    )
+    return tuple(keras.ops.convert_to_numpy(value).astype("float64") for value in (mean, variance))
 
 
 def set_statistics(layer: Any, mean: Array, variance: Array) -> None:
@@ -81,7 +81,7 @@ def set_statistics(layer: Any, mean: Array, variance: Array) -> None:
 def inference_affine(layer: Any) -> tuple[Array, Array]:
     """The layer at inference as y = scale·x + shift.
 
-    scale = γ/√(variance + ε), shift = β − mean·scale.
+    scale = gamma / √(variance + ε), shift = beta - mean·scale.
 
     Returns:
         Two float64 arrays of shape (channels,).

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from normcraft.kinds._kind import num_positions
+
 __all__ = ["ABSORBS_BIAS", "build", "inference_affine", "matches", "refusal"]
 
 ABSORBS_BIAS = True
@@ -26,15 +28,17 @@ def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers
     return keras.layers.GroupNormalization(-1, axis=axis, name=name, **config)
 
 
-def refusal(shape: tuple[int | None, ...]) -> str | None:
+def refusal(shape: tuple[int | None, ...], axis: int) -> str | None:
     """Without positions, every value would be its own mean.
 
     Returns:
-        The reason for tensors of rank 2, else None.
+        The reason for tensors of rank 2 and of a single position, else None.
     """
-    if len(shape) > 2:
+    if num_positions(shape, axis) > 1:
         return None
-    return "instance normalization of rank-2 activations would return beta alone"
+    if len(shape) == 2:
+        return "instance normalization of rank-2 activations would return beta alone"
+    return "instance normalization of a single position would return beta alone"
 
 
 def matches(layer: Any) -> bool:

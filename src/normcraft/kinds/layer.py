@@ -26,13 +26,16 @@ def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers
     return keras.layers.LayerNormalization(axis=axis, name=name, **config)
 
 
-def refusal(shape: tuple[int | None, ...]) -> str | None:
-    """It takes every shape.
+def refusal(shape: tuple[int | None, ...], axis: int) -> str | None:
+    """Of one channel it keeps nothing, and of two only which is larger.
 
     Returns:
-        None.
+        The reason for tensors of fewer than three channels, else None.
     """
-    return None
+    channels = shape[axis] or 0
+    if channels > 2:
+        return None
+    return f"layer normalization of {channels} channels would keep their order alone"
 
 
 def matches(layer: Any) -> bool:

@@ -26,13 +26,17 @@ def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers
     return keras.layers.RMSNormalization(axis=axis, name=name, **config)
 
 
-def refusal(shape: tuple[int | None, ...]) -> str | None:
-    """It takes every shape.
+def refusal(shape: tuple[int | None, ...], axis: int) -> str | None:
+    """A single channel would be its own root mean square.
 
     Returns:
-        None.
+        The reason for tensors of one channel, else None.
     """
-    return None
+    return (
+        "RMS normalization of a single channel would keep its sign alone"
+        if shape[axis] == 1
+        else None
+    )
 
 
 def matches(layer: Any) -> bool:

@@ -79,8 +79,8 @@ class Placement:
             graph: The graph, without the normalization that is to be removed.
 
         Returns:
-            Every site once, in the order of the calls. A place that one part of the expression refuses
-            and another takes is taken.
+            Every site once, in the order of the calls. A place that one part of the expression
+            refuses and another takes is taken.
         """
         found: dict[tuple[str, bool], Site] = {}
         for name in self.names:

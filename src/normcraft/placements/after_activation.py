@@ -1,4 +1,4 @@
-"""Behind the activation of every hidden Dense or convolution: the next layer's input is normalized."""
+"""Behind the activation of every hidden layer: the next layer's input is normalized."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ def select(graph: LayerGraph) -> tuple[Site, ...]:
 
 
 def _sites(graph: LayerGraph, call: Call) -> Iterator[Site]:
-    if not graph.leads_to_layers(call):
+    if not graph.is_hidden(call):
         yield Site(call, refused=OUTPUT_LAYER)
     elif has_fused_activation(call.layer):
         yield Site(call)

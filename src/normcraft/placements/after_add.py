@@ -14,7 +14,7 @@ def select(graph: LayerGraph) -> tuple[Site, ...]:
     """
     return tuple(
         Site(call)
-        if graph.leads_to_layers(call)
+        if graph.is_hidden(call)
         else Site(call, refused="the sum is the output; name `output` to normalize it")
         for call in residual_additions(graph)
     )

@@ -1,4 +1,4 @@
-"""Behind the final activation: offered because it is seen in the wild; outputs stop being probabilities."""
+"""Behind the final activation: offered because it is seen; outputs stop being probabilities."""
 
 from normcraft.graph import LayerGraph, Site
 

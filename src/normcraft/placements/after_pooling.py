@@ -13,7 +13,7 @@ def select(graph: LayerGraph) -> tuple[Site, ...]:
     """
     return tuple(
         Site(call)
-        if graph.leads_to_layers(call)
+        if graph.is_hidden(call)
         else Site(call, refused="it pools the output; name `output` to normalize that")
         for call in graph.calls
         if is_pooling(call.layer)

@@ -1,4 +1,4 @@
-"""Between every hidden Dense or convolution and its activation, as Ioffe and Szegedy (2015) propose."""
+"""Between every hidden layer and its activation, as Ioffe and Szegedy (2015) propose."""
 
 from normcraft.graph import LayerGraph, Site, is_linear
 
@@ -15,7 +15,7 @@ def select(graph: LayerGraph) -> tuple[Site, ...]:
     """
     return tuple(
         Site.before_activation_of(call)
-        if graph.leads_to_layers(call)
+        if graph.is_hidden(call)
         else Site(call, refused=OUTPUT_LAYER)
         for call in graph.calls
         if is_linear(call.layer)

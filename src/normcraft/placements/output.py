@@ -1,6 +1,14 @@
 """Before the final activation: the logits are normalized."""
 
-from normcraft.graph import LayerGraph, Site, Value, has_fused_activation, is_activation
+from normcraft.graph import (
+    Call,
+    LayerGraph,
+    Site,
+    has_fused_activation,
+    is_activation,
+    is_pooling,
+    keeps_channels,
+)
 
 __all__ = ["select"]
 
@@ -11,13 +19,21 @@ def select(graph: LayerGraph) -> tuple[Site, ...]:
     Returns:
         One site an output of the model.
     """
-    return tuple(_site(graph, value) for value in graph.outputs)
+    return tuple(_site(graph, graph.producer(value)) for value in graph.outputs)
 
 
-def _site(graph: LayerGraph, value: Value) -> Site:
-    call = graph.producer(value)
-    while is_activation(call.layer) and not call.is_input:
+def _site(graph: LayerGraph, last: Call) -> Site:
+    call = _final_activation(graph, last) or last
+    while is_activation(call.layer):
         call = graph.producer(call.inputs[0])
     if call.is_input:
         return Site(call, refused="no layer between the input and the final activation")
     return Site(call, inside=has_fused_activation(call.layer))
+
+
+def _final_activation(graph: LayerGraph, call: Call) -> Call | None:
+    # Its result may be reshaped or cast on the way to the output.
+    while call.inputs and keeps_channels(call.layer) and not is_pooling(call.layer):
+        call = graph.producer(call.inputs[0])
+    active = is_activation(call.layer) or has_fused_activation(call.layer)
+    return call if active else None

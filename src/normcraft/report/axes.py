@@ -9,11 +9,12 @@ from typing import Any
 from normcraft.records import Summary
 from normcraft.report.escape import visible
 
-__all__ = ["GRID", "INK", "layout", "plotly_text", "score_axis"]
+__all__ = ["INK", "ZONE", "layout", "plotly_text", "score_axis"]
 
 # Greys that show on white and on black alike; the report gives the text the page's own color.
 INK = "#808080"
-GRID = "rgba(128,128,128,0.25)"
+ZONE = "rgba(128,128,128,0.15)"
+_GRID = "rgba(128,128,128,0.25)"
 
 
 def layout(x: Mapping[str, Any], y: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,11 +28,11 @@ def layout(x: Mapping[str, Any], y: Mapping[str, Any]) -> dict[str, Any]:
         Plotly's layout as plain values, the legend below the figure.
     """
     axis = {
-        "gridcolor": GRID,
+        "gridcolor": _GRID,
         "zeroline": False,
         "automargin": True,
         "fixedrange": True,
-        "linecolor": GRID,
+        "linecolor": _GRID,
     }
     return {
         "template": "none",

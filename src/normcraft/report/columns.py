@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from rich.cells import cell_len
 
@@ -53,7 +54,7 @@ def columns_for(summary: Summary, width: int) -> tuple[list[Column], list[str]]:
     columns = _columns(summary, " ")
     if not _fits(columns, width):
         columns = _columns(summary, "\n")
-    left_out = []
+    left_out: list[str] = []
     while not _fits(columns, width) and any(column.rank for column in columns):
         least = max(columns, key=lambda column: column.rank)
         columns.remove(least)
@@ -78,7 +79,7 @@ def _fits(columns: list[Column], width: int) -> bool:
 
 
 def _columns(summary: Summary, between: str) -> list[Column]:
-    """All columns that hold anything; `between` stands between a mean and its interval."""
+    # All that hold anything; `between` stands between a mean and its interval.
     form = score_format(summary)
     percent = " %" if summary.as_fraction else ""
     several = any(len(arm.by_learning_rate) > 1 for arm in summary.arms)
@@ -103,7 +104,7 @@ def _columns(summary: Summary, between: str) -> list[Column]:
         column(baseline, 1, lambda arm: _difference(arm, summary, form, between)),
         column("P\nbetter", 2, _probability),
         column("learning\nrate", 3, lambda arm: rate(arm.learning_rate) if several else ""),
-        *(column(name, 2, lambda arm, name=name: _count(arm, name)) for name in _REMARKABLE),
+        *(column(outcome, 2, partial(_count, outcome)) for outcome in _REMARKABLE),
         column("seeds", 5, lambda arm: "" if paired_seeds(summary) else str(arm.seeds)),
         column("ms\na step", 6, lambda arm: amount(arm.step_milliseconds)),
         column("weights", 7, lambda arm: f"{arm.parameters:,}"),
@@ -136,5 +137,5 @@ def _probability(arm: ArmSummary) -> str:
     return "" if arm.probability_better is None else f"{arm.probability_better:.0%}"
 
 
-def _count(arm: ArmSummary, outcome: str) -> str:
+def _count(outcome: str, arm: ArmSummary) -> str:
     return str(arm.outcomes.get(outcome, 0) or "")

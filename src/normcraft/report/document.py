@@ -23,12 +23,12 @@ def document(summary: Summary) -> dict[str, Any]:
     Example:
         >>> import json
         >>> verdict = Verdict("cannot tell yet", "cannot_tell", None, "none", None, None, None)
-        >>> summary = Summary(verdict, (), "accuracy", True, True, 0, 0.0, "fit", "local", None, None,
-        ...                   model="digits_cnn", data="digits")
+        >>> summary = Summary(verdict, (), "accuracy", True, True, 0, 0.0, "fit", "local", None,
+        ...                   None, model="digits_cnn", data="digits")
         >>> json.dumps(document(summary)["verdict"]["outcome"])
         '"cannot_tell"'
     """
-    return _finite(
+    found: dict[str, Any] = _finite(
         {
             "verdict": _verdict(summary.verdict),
             "arms": [_arm(arm) for arm in summary.arms],
@@ -47,6 +47,7 @@ def document(summary: Summary) -> dict[str, Any]:
             "command": summary.command,
         }
     )
+    return found
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:

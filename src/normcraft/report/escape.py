@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 
-__all__ = ["script_json", "visible"]
+__all__ = ["script_json", "visible", "visible_lines"]
 
 # Control, format (bidirectional overrides are among them), surrogate, line and paragraph separator.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -28,6 +27,20 @@ def visible(text: object) -> str:
         conv\x1b[2J\x0a
     """
     return "".join(_code(c) if unicodedata.category(c) in _HIDDEN else c for c in str(text))
+
+
+def visible_lines(text: str) -> str:
+    r"""The same for text of several lines, such as code.
+
+    Returns:
+        Printable text with its line breaks.
+
+    Example:
+        >>> print(visible_lines("import keras\n\x07"))
+        import keras
+        \x07
+    """
+    return "\n".join(map(visible, text.split("\n")))
 
 
 def _code(character: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from normcraft.records import Arm, ArmSummary, Summary, TrialRecord
 from normcraft.report.axes import layout, plotly_text, score_axis
 from normcraft.report.curves import CurvePoint, Quantity, curve, trials_of
+from normcraft.report.escape import visible
 from normcraft.report.numbers import score_format
 from normcraft.report.palette import Stroke, strokes
 
@@ -38,22 +39,23 @@ def curves_figure(
     Example:
         >>> from normcraft.records import Verdict
         >>> verdict = Verdict("cannot tell yet", "cannot_tell", None, "none", None, None, None)
-        >>> summary = Summary(verdict, (), "accuracy", True, True, 0, 0.0, "fit", "local", None, None,
-        ...                   model="digits_cnn", data="digits")
+        >>> summary = Summary(verdict, (), "accuracy", True, True, 0, 0.0, "fit", "local", None,
+        ...                   None, model="digits_cnn", data="digits")
         >>> curves_figure(summary, (), ()).layout.xaxis.title.text
         'epoch'
     """
     import plotly.graph_objects as go
 
-    figure = go.Figure(layout=layout({"title": {"text": "epoch"}, "rangemode": "tozero"}, {}))
-    figure.update_layout(hovermode="x unified")
+    last = max((len(record.curve) for record in records), default=0)
+    epochs = {"title": {"text": "epoch"}, "dtick": max(1, round(last / 12)), "tick0": 1}
+    figure = go.Figure(layout=layout(epochs, {}) | {"hovermode": "x unified"})
     wanted: list[Quantity] = ["score", "loss"] if quantity == "both" else [quantity]
     shown = [each for each in wanted if has_curves(records, each)]
     names = {arm.name for arm in arms}
     for each in shown:
         for arm in summary.arms:
             points = curve(trials_of(arm, records), each) if arm.name in names else []
-            figure.add_traces(_traces(summary, arm, points, each, visible=each == shown[0]))
+            figure.add_traces(_traces(summary, arm, points, each, shown=each == shown[0]))
     axes = {each: _axis(summary, figure, each) for each in shown}
     figure.update_yaxes(axes[shown[0]] if shown else {})
     if len(shown) > 1:
@@ -76,11 +78,16 @@ def _traces(
     points: Sequence[CurvePoint],
     quantity: Quantity,
     *,
-    visible: bool,
+    shown: bool,
 ) -> list[dict[str, Any]]:
     scale = score_format(summary).scale if quantity == "score" else 1
     stroke = strokes(summary)[arm.name]
-    common = {"legendgroup": arm.name, "meta": quantity, "visible": visible, "type": "scatter"}
+    common = {
+        "legendgroup": visible(arm.name),
+        "meta": quantity,
+        "visible": shown,
+        "type": "scatter",
+    }
     band, line = _band(points, scale, stroke), _line(summary, arm, points, scale, stroke)
     return [common | trace for trace in (band, line) if points]
 
@@ -127,8 +134,8 @@ def _axis(summary: Summary, figure: Any, quantity: Quantity) -> dict[str, Any]:
 
 def _switch(figure: Any, axes: Mapping[Quantity, Mapping[str, Any]]) -> dict[str, Any]:
     def button(quantity: Quantity) -> dict[str, Any]:
-        visible = [trace.meta == quantity for trace in figure.data]
-        changes = [{"visible": visible}, {"yaxis": dict(axes[quantity])}]
+        which = [trace.meta == quantity for trace in figure.data]
+        changes = [{"visible": which}, {"yaxis": dict(axes[quantity])}]
         return {"label": quantity, "method": "update", "args": changes}
 
     return {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from normcraft.records import ArmSummary, Summary, TrialRecord
-from normcraft.report.axes import GRID, INK, layout, plotly_text
+from normcraft.report.axes import INK, ZONE, layout, plotly_text
 from normcraft.report.numbers import ScoreFormat, finite, score_format
 from normcraft.report.paired import paired_differences
 from normcraft.report.palette import strokes
@@ -38,20 +38,17 @@ def differences_figure(summary: Summary, records: Sequence[TrialRecord]) -> Any:
         figure.add_trace(_seeds(found.get(arm.name, {}), form, row, color))
         if finite(arm.difference) is not None:
             figure.add_trace(_mean(arm, form, row, color))
-        figure.add_annotation(
-            text=plotly_text(arm.name), y=row - 0.34, x=0, xref="paper", xanchor="left",
-            showarrow=False,
-        )  # fmt: skip
+        label = {"text": plotly_text(arm.name), "x": 0, "y": row - 0.34, "showarrow": False}
+        figure.add_annotation(label | {"xref": "paper", "xanchor": "left"})
     effect = form.scale * summary.verdict.smallest_effect
-    figure.add_vrect(x0=-effect, x1=effect, fillcolor=GRID, line_width=0, layer="below")
+    figure.add_vrect(x0=-effect, x1=effect, fillcolor=ZONE, line_width=0, layer="below")
     figure.add_vline(x=0, line_color=INK, line_width=1.5)
     return figure
 
 
 def _layout(summary: Summary, form: ScoreFormat, rows: int) -> dict[str, Any]:
-    baseline, unit = plotly_text(summary.verdict.baseline), form.difference_unit.strip()
-    of = f"{unit} of {plotly_text(summary.metric)}" if unit else plotly_text(summary.metric)
-    x = {"title": {"text": f"difference to {baseline} ({of}); right of zero is better"}}
+    unit = f"{form.difference_unit.strip()} of " if form.difference_unit else ""
+    x = {"title": {"text": f"{unit}{plotly_text(summary.metric)}"}}
     y = {"range": [rows - 0.35, -0.6], "showticklabels": False, "showgrid": False}
     height = _ROW_PIXELS * max(rows, 1) + 64
     return layout(x, y) | {"height": height, "showlegend": False, "hovermode": "closest"}
@@ -66,7 +63,7 @@ def _seeds(
         "y": [row + 0.22 + 0.05 * (number % 3) for number in range(len(differences))],
         "customdata": list(differences),
         "mode": "markers",
-        "marker": {"size": 8, "color": color, "opacity": 0.55},
+        "marker": {"size": 8, "color": color, "opacity": 0.7},
         "hovertemplate": f"seed %{{customdata}}: %{{x:+.{form.digits}f}}<extra></extra>",
     }
 

@@ -78,7 +78,8 @@ def score_format(summary: Summary, minus: str = "-") -> ScoreFormat:
         Percent with one to three digits where scores are fractions, else plain numbers.
 
     Example:
-        >>> ScoreFormat(scale=100, digits=1, unit=" %", difference_unit=" points").difference(0.0131)
+        >>> form = ScoreFormat(scale=100, digits=1, unit=" %", difference_unit=" points")
+        >>> form.difference(0.0131)
         '+1.3'
     """
     scale = 100.0 if summary.as_fraction else 1.0

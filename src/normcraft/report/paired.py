@@ -8,7 +8,6 @@ import numpy as np
 
 from normcraft.records import Summary, TrialRecord
 from normcraft.report.numbers import finite
-from normcraft.studies.selection import chosen_values
 
 __all__ = ["paired_differences"]
 
@@ -28,6 +27,9 @@ def paired_differences(
     Returns:
         Arm to seed to difference; empty without a baseline or without a complete seed.
     """
+    # `normcraft.studies` imports Keras, which reading a report should not.
+    from normcraft.studies.selection import chosen_values
+
     names = [arm.name for arm in summary.arms]
     results = {(r.spec.arm, r.spec.seed, r.spec.learning_rate): _result(r) for r in records}
     rates = sorted({rate for arm, _, rate in results if arm in names})

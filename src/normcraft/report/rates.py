@@ -6,6 +6,7 @@ from typing import Any
 
 from normcraft.records import ArmSummary, Summary
 from normcraft.report.axes import layout, plotly_text, score_axis
+from normcraft.report.escape import visible
 from normcraft.report.numbers import finite, rate, score_format
 from normcraft.report.palette import strokes
 
@@ -39,8 +40,8 @@ def learning_rates_figure(summary: Summary) -> Any:
         "tickvals": tried,
         "ticktext": [rate(value) for value in tried],
     }
-    figure = go.Figure(layout=layout(axis, score_axis(summary, "mean validation ")))
-    figure.update_layout(hovermode="x unified")
+    plain = layout(axis, score_axis(summary, "mean validation "))
+    figure = go.Figure(layout=plain | {"hovermode": "x unified"})
     for arm in summary.arms:
         figure.add_trace(_trace(summary, arm))
     return figure
@@ -55,12 +56,14 @@ def _trace(summary: Summary, arm: ArmSummary) -> dict[str, Any]:
         "x": [tried for tried, _ in points],
         "y": [None if mean is None else form.scale * mean for _, mean in points],
         "name": plotly_text(arm.name),
-        "legendgroup": arm.name,
+        "legendgroup": visible(arm.name),
         "mode": "lines+markers",
         "line": {"color": stroke.color, "dash": stroke.dash, "width": 2.5},
         "marker": {
             "symbol": ["diamond" if each else "circle" for each in chosen],
             "size": [13 if each else 7 for each in chosen],
+            "opacity": 1,
+            "line": {"width": 0},
         },
         "hovertemplate": f"%{{y:.{form.digits}f}}",
     }

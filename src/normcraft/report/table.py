@@ -38,8 +38,8 @@ def table(summary: Summary) -> RenderableType:
     Example:
         >>> from normcraft.records import Verdict
         >>> verdict = Verdict("cannot tell yet", "cannot_tell", None, "none", None, None, None)
-        >>> summary = Summary(verdict, (), "accuracy", True, True, 0, 0.0, "fit", "local", None, None,
-        ...                   model="digits_cnn", data="digits")
+        >>> summary = Summary(verdict, (), "accuracy", True, True, 0, 0.0, "fit", "local", None,
+        ...                   None, model="digits_cnn", data="digits")
         >>> Console(width=60).print(table(summary))
         digits_cnn on digits...
     """
@@ -51,7 +51,7 @@ def render_text(summary: Summary, *, width: int = 80, color: bool = False) -> st
 
     Args:
         summary: The judged comparison.
-        width: Characters in a line; paths alone may be longer, so that they can be copied.
+        width: Characters in a line.
         color: Whether to write color codes.
 
     Returns:
@@ -60,8 +60,8 @@ def render_text(summary: Summary, *, width: int = 80, color: bool = False) -> st
     Example:
         >>> from normcraft.records import Verdict
         >>> verdict = Verdict("cannot tell yet", "cannot_tell", None, "none", None, None, None)
-        >>> summary = Summary(verdict, (), "accuracy", True, True, 0, 0.0, "fit", "local", None, None,
-        ...                   model="digits_cnn", data="digits")
+        >>> summary = Summary(verdict, (), "accuracy", True, True, 0, 0.0, "fit", "local", None,
+        ...                   None, model="digits_cnn", data="digits")
         >>> print(render_text(summary).splitlines()[0])
         digits_cnn on digits
     """
@@ -99,7 +99,7 @@ class _Report:
             yield Text(f"note: {visible(note)}", style="dim")
         for label, path in (("store", summary.store), ("report", summary.report)):
             if path:
-                yield Text(f"{label:6} {visible(path)}", no_wrap=True, overflow="ignore")
+                yield Text(f"{label:6} {visible(path)}", overflow="fold")
 
 
 def _circumstances(summary: Summary) -> str:

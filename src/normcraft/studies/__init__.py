@@ -1,1 +1,9 @@
+"""The design of experiments: what is varied, in which pairs, how it is stored and what it says."""
 
+from normcraft.studies.conclude import read_study
+from normcraft.studies.design import Budget, Grid
+from normcraft.studies.progress import Progress
+from normcraft.studies.store import Store
+from normcraft.studies.study import Options, Study, StudyResult
+
+__all__ = ["Budget", "Grid", "Options", "Progress", "Store", "Study", "StudyResult", "read_study"]

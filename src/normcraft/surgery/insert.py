@@ -17,7 +17,7 @@ def insert_normalization(
     *,
     kind: str = "batch",
 ) -> EditResult:
-    """Puts normalization into a copy of a model; normalization that is there already is removed first.
+    """Puts normalization into a copy of a model; what is there already is removed first.
 
     A fused activation is split off where normalization goes in front of it, and a bias that batch
     normalization would subtract again is dropped.

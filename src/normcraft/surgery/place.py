@@ -1,4 +1,4 @@
-"""One pass that removes, inserts and swaps activations at once: how every arm of a comparison is made."""
+"""One pass that removes, inserts and swaps activations: how every arm of a comparison is made."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ def place(
     plan = make_plan(graph, parsed, kind=kind, activation=activation)
     rebuild = Rebuild(graph, plan)
     copy = rebuild.model(model)
-    for _, original, new in rebuild.pairs:
-        if not isinstance(original, keras.Model):
+    outermost_first = sorted(rebuild.pairs, key=lambda pair: pair[0].count("/"))
+    copy_flags(model, copy, deep=False)
+    for _, original, new in outermost_first:
+        opened = id(original) in graph.prefixes
+        copy_flags(original, new, deep=not opened)
+        if not opened:
             copy_weights(original, new)
-    nested_first = sorted(rebuild.pairs, key=lambda pair: pair[0].count("/"))
-    copy_flags([(original, new) for _, original, new in nested_first], model, copy)
     copy_compile_settings(model, copy)
     biases = [edit.bias for edit in plan.layers.values()]
     removed = dict.fromkeys(call.key for call in graph.calls if call.key in plan.dropped)
     return EditResult(
         copy,
-        inserted=tuple(
-            (key, kind) for places in (plan.inside, plan.behind) for key in places
-        ),
+        inserted=tuple((key, kind) for places in (plan.inside, plan.behind) for key in places),
         removed=tuple(removed),
         skipped=tuple(plan.skipped),
         biases_dropped=biases.count(False),

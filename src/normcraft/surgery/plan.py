@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any
 
 from normcraft.graph import (
@@ -11,16 +12,17 @@ from normcraft.graph import (
     LayerGraph,
     Site,
     activation_name,
-    activations_after,
+    float_policy,
     has_fused_activation,
     is_activation,
     is_linear,
+    is_multiplication,
     is_normalization,
 )
 from normcraft.kinds import load_kind
 from normcraft.placements import Placement
 
-__all__ = ["Insertion", "LayerEdit", "Plan", "make_plan"]
+__all__ = ["Insertion", "LayerEdit", "Plan", "make_plan", "replaced_activations"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class Insertion:
         name: Name of the new layer.
         axis: Axis of the channels.
         channels: Number of channels.
+        dtype: Name of its dtype policy; None for Keras's default.
     """
 
     kind: str
     name: str
     axis: int
     channels: int
+    dtype: str | None
 
 
 @dataclass
@@ -45,14 +49,16 @@ class LayerEdit:
     """What changes in a layer itself, and so in all its calls.
 
     Attributes:
-        split: Whether its fused activation becomes a layer of its own.
+        split: Name of the layer of its own that its fused activation becomes; None if it stays.
         activation: Activation that replaces its own, or None.
         bias: True to give it a bias, False to take its bias, None to leave it.
+        dtype: Name of the dtype policy of an activation layer that is made for it.
     """
 
-    split: bool = False
+    split: str | None = None
     activation: str | None = None
     bias: bool | None = None
+    dtype: str | None = None
 
 
 @dataclass
@@ -121,26 +127,32 @@ def _plan_insertions(plan: Plan, graph: LayerGraph, sites: tuple[Site, ...], kin
         if reason:
             plan.skipped.append((site.name, reason))
         elif call.key not in places:
-            axis = graph.channel_axis(call)
-            name = names.new(call, inside=site.inside, kind=kind)
-            channels = call.outputs[0].shape[axis]
-            assert channels is not None
-            places[call.key] = Insertion(kind, name, axis, channels)
-            if site.inside:
-                plan.edit(call.layer).split = True
+            places[call.key] = _insertion(graph, call, names.normalization(site, kind), kind)
+            if site.inside and not plan.edit(call.layer).split:
+                edit = plan.edit(call.layer)
+                edit.split, edit.dtype = names.activation(call), float_policy(call.layer)
+
+
+def _insertion(graph: LayerGraph, call: Call, name: str, kind: str) -> Insertion:
+    axis = graph.channel_axis(call)
+    channels = call.outputs[0].shape[axis]
+    assert channels is not None, "refused before"
+    return Insertion(kind, name, axis, channels, graph.dtype_policy(call))
 
 
 def _refusal(call: Call, axis: int, kind: str) -> str | None:
     value = call.outputs[0]
     if len(call.outputs) > 1:
         return "it has several outputs"
+    if value.sparse:
+        return "its values are sparse"
     if "float" not in value.dtype:
         return f"its values are {value.dtype}, not floating point"
     if len(value.shape) < 2:
         return "it has no channel axis"
     if value.shape[axis] is None:
         return "its number of channels is unknown"
-    return load_kind(kind).refusal(value.shape)
+    return load_kind(kind).refusal(value.shape, axis)
 
 
 class _Names:
@@ -149,15 +161,29 @@ class _Names:
     def __init__(self, graph: LayerGraph) -> None:
         self.taken = {call.key for call in graph.calls}
 
-    def new(self, call: Call, *, inside: bool, kind: str) -> str:
-        prefix, _, own = call.key.rpartition("/")
-        part = "_activation" if has_fused_activation(call.layer) and not inside else ""
-        base = f"{own.replace('@', '_')}{part}_{kind}_normalization"
-        name, number = base, 1
-        while f"{prefix}/{name}".lstrip("/") in self.taken:
-            number += 1
-            name = f"{base}_{number}"
-        self.taken.add(f"{prefix}/{name}".lstrip("/"))
+    def normalization(self, site: Site, kind: str) -> str:
+        """Name of normalization at a site.
+
+        Returns:
+            For example `conv_batch_normalization`.
+        """
+        behind_fused = has_fused_activation(site.call.layer) and not site.inside
+        return self._new(site.call, f"{'_activation' * behind_fused}_{kind}_normalization")
+
+    def activation(self, call: Call) -> str:
+        """Name of the activation that is split off a layer.
+
+        Returns:
+            For example `conv_activation`.
+        """
+        return self._new(call, "_activation")
+
+    def _new(self, call: Call, ending: str) -> str:
+        prefix, slash, own = call.key.rpartition("/")
+        base = own.replace("@", "_") + ending
+        numbered = (f"{base}_{number}" for number in count(2))
+        name = next(n for n in chain([base], numbered) if prefix + slash + n not in self.taken)
+        self.taken.add(prefix + slash + name)
         return name
 
 
@@ -204,12 +230,19 @@ def _lost_shift(plan: Plan, graph: LayerGraph, calls: list[Call]) -> bool:
 
 
 def _plan_activations(plan: Plan, graph: LayerGraph, activation: str) -> None:
-    for call in graph.calls:
-        if not is_linear(call.layer) or not graph.leads_to_layers(call):
-            continue
-        targets = [call] if has_fused_activation(call.layer) else activations_after(graph, call)
-        for target in targets:
-            plan.edit(target.layer).activation = activation
+    """Every hidden activation is replaced; outputs, softmax and gates keep theirs."""
+    active = [call for call in graph.calls if activation_name(call.layer) is not None]
+    kept = {id(call.layer) for call in active if not _is_replaceable(graph, call)}
+    for call in active:
+        if id(call.layer) not in kept:
+            edit = plan.edit(call.layer)
+            edit.activation, edit.dtype = activation, graph.dtype_policy(call)
+
+
+def _is_replaceable(graph: LayerGraph, call: Call) -> bool:
+    gate = any(is_multiplication(consumer.layer) for consumer in graph.consumers(call))
+    softmax = activation_name(call.layer) in {"softmax", "log_softmax"}
+    return graph.is_hidden(call) and not gate and not softmax
 
 
 def replaced_activations(plan: Plan, graph: LayerGraph) -> int:

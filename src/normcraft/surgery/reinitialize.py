@@ -11,9 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from normcraft._core.keras_private import sublayers
 from normcraft.graph import LayerGraph
+from normcraft.surgery.copies import copy_layer
 from normcraft.surgery.plan import Plan
-from normcraft.surgery.rebuild import Rebuild, copy_layer
+from normcraft.surgery.rebuild import Rebuild
 
 __all__ = ["draw_weights", "site_seed"]
 
@@ -42,8 +44,8 @@ def draw_weights(model: keras.Model, seed: int) -> list[Array]:
     """Initial weights of a model drawn anew by its own initializers.
 
     The weights of a layer follow from the seed and the layer's key alone, so that two variants of a
-    model share them wherever they share the layer. Frozen layers and adapted preprocessing keep theirs.
-    Seeds fixed in an initializer are set aside: otherwise every trial would begin alike.
+    model share them wherever they share the layer. Frozen layers and adapted preprocessing keep
+    theirs. Seeds fixed in an initializer are set aside: otherwise every trial would begin alike.
 
     Args:
         model: A built Sequential or Functional model; it is not changed.
@@ -52,23 +54,30 @@ def draw_weights(model: keras.Model, seed: int) -> list[Array]:
     Returns:
         Arrays in the order of `model.variables`.
     """
+    graph = LayerGraph.read(model)
     rebuild = Rebuild(
-        LayerGraph.read(model),
+        graph,
         Plan(),
         copy=lambda layer, config, key: _seeded_copy(layer, site_seed(seed, "weights", key)),
-        chain=False,
+        plain=True,
     )
     with _random_state_kept():
         rebuild.model(model)
     drawn: dict[int, Any] = {}
     for _, original, new in rebuild.pairs:
-        if not isinstance(original, keras.Model):
-            source = original if _keeps_weights(original) else new
+        if id(original) not in graph.prefixes:
+            kept = _kept_variables(original)
             drawn |= {
-                id(variable): value
-                for variable, value in zip(original.variables, source.variables, strict=True)
+                id(old): old if id(old) in kept else variable
+                for old, variable in zip(original.variables, new.variables, strict=True)
             }
     return [keras.ops.convert_to_numpy(drawn.get(id(v), v)) for v in model.variables]
+
+
+def _kept_variables(layer: keras.layers.Layer) -> set[int]:
+    # Those of frozen layers and of adapted preprocessing, by `id`.
+    kept = (part for part in sublayers(layer) if not part.trainable or hasattr(part, "adapt"))
+    return {id(variable) for part in kept for variable in part.variables}
 
 
 def _seeded_copy(layer: keras.layers.Layer, seed: int) -> keras.layers.Layer:
@@ -87,10 +96,6 @@ def _without_seeds(config: Any) -> Any:
     if isinstance(config, list):
         return [_without_seeds(value) for value in config]
     return config
-
-
-def _keeps_weights(layer: keras.layers.Layer) -> bool:
-    return not layer.trainable or hasattr(layer, "adapt")
 
 
 @contextlib.contextmanager

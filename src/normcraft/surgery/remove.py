@@ -13,8 +13,8 @@ __all__ = ["remove_normalization"]
 def remove_normalization(model: keras.Model) -> EditResult:
     """A copy of a model without its normalization; its function changes.
 
-    Batch, Layer, Group and RMS normalization go; preprocessing `Normalization` stays. A layer without
-    bias that loses the shift of the normalization right behind it gets a zero bias.
+    Batch, Layer, Group and RMS normalization go; preprocessing `Normalization` stays. A layer
+    without bias that loses the shift of the normalization right behind it gets a zero bias.
 
     Args:
         model: A built Sequential or Functional model; it is not changed.

@@ -1,13 +1,15 @@
-"""What survives an edit: weights, trainable flags and compile settings."""
+"""What survives an edit: weights, trainable flags, dtype policies and compile settings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
 
-from normcraft._core.keras_private import compile_arguments
+from normcraft._core.errors import SurgeryError
+from normcraft._core.keras_private import compile_arguments, sublayers
+from normcraft.surgery.copies import copy_object
 
 __all__ = ["copy_compile_settings", "copy_flags", "copy_weights"]
 
@@ -26,19 +28,40 @@ def copy_weights(original: keras.layers.Layer, new: keras.layers.Layer) -> None:
         pairs = [(by_name[v.name], v) for v in new.variables if v.name in by_name]
     for old, variable in pairs:
         variable.assign(keras.ops.convert_to_numpy(old))
+    for part, twin in _inner_pairs(original, new):
+        _copy_adapted(part, twin)
 
 
-def copy_flags(pairs: Iterable[tuple[Any, Any]], model: keras.Model, copy: keras.Model) -> None:
-    """Gives the copy the trainable flags of the original, outermost first.
+def _inner_pairs(original: Any, new: Any) -> list[tuple[Any, Any]]:
+    parts, twins = sublayers(original), sublayers(new)
+    if len(parts) != len(twins):  # its activation was a layer and now stands behind it
+        return [(original, new)]
+    return list(zip(parts, twins, strict=True))
+
+
+def _copy_adapted(original: keras.layers.Layer, new: keras.layers.Layer) -> None:
+    """Copies what preprocessing layers have learned from data and keep outside their variables."""
+    if hasattr(original, "save_assets"):
+        with TemporaryDirectory() as folder:
+            original.save_assets(folder)
+            new.load_assets(folder)
+    elif hasattr(new, "finalize_state"):
+        new.finalize_state()
+
+
+def copy_flags(original: Any, new: Any, *, deep: bool = True) -> None:
+    """Gives a copy the trainable flag of the original, and a model its dtype policy.
 
     Args:
-        pairs: `(original, copy)` of all layers, nested models before their layers.
-        model: The original.
-        copy: The copy.
+        original: A layer or model.
+        new: Its copy.
+        deep: Whether the layers inside are copied one by one and get their flags here as well.
     """
-    for original, new in [(model, copy), *pairs]:
-        if new.trainable != original.trainable:
-            new.trainable = original.trainable
+    if isinstance(original, keras.Model):
+        new.dtype_policy = original.dtype_policy
+    for part, twin in _inner_pairs(original, new) if deep else [(original, new)]:
+        if twin.trainable != part.trainable:
+            twin.trainable = part.trainable
 
 
 def copy_compile_settings(model: keras.Model, copy: keras.Model) -> None:
@@ -49,18 +72,31 @@ def copy_compile_settings(model: keras.Model, copy: keras.Model) -> None:
     Args:
         model: The original.
         copy: The copy.
+
+    Raises:
+        SurgeryError: If the model's class has a `compile` that does not take Keras's arguments.
     """
     settings = compile_arguments(model)
     if not settings:
         return
-    copy.compile(**{name: _fresh(value) for name, value in settings.items()})
+    # The optimizer of the model itself: by now it has its loss scaling, if any.
+    settings |= {"optimizer": model.optimizer, "auto_scale_loss": False}
+    try:
+        copy.compile(**{name: _fresh(value) for name, value in settings.items()})
+    except TypeError as error:
+        raise SurgeryError(
+            f"model {model.name!r} ({type(model).__name__}) cannot be compiled again",
+            received=str(error),
+            expected="a method compile() that takes Keras's arguments",
+            hint="pass an uncompiled model and compile the result",
+        ) from error
     if copy.optimizer is not None:
         copy.optimizer.build(copy.trainable_variables)
 
 
 def _fresh(value: Any) -> Any:
     if isinstance(value, keras.optimizers.Optimizer | keras.metrics.Metric):
-        return type(value).from_config(value.get_config())
+        return copy_object(value, f"{value.name!r}")
     if isinstance(value, dict):
         return {key: _fresh(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -19,12 +19,12 @@ __all__ = ["to_code"]
 def to_code(config: Mapping[str, Any] | str) -> str:
     """Keras code that builds the described model anew, to paste into a notebook or a script.
 
-    Arguments that equal Keras's defaults are left out; layers keep their names. Everything is checked
-    while it is written: each layer is built from the arguments about to be printed and must describe
-    itself as the original did. A model that plain calls cannot say (an operation that `keras.ops` does
-    not make, a class whose arguments differ from its configuration) is written as its description,
-    for `keras.saving.deserialize_keras_object`, with a comment that says why. Text from the
-    description only ever stands inside string literals.
+    Arguments that equal Keras's defaults are left out; layers keep their names. Everything is
+    checked while it is written: each layer is built from the arguments about to be printed and must
+    describe itself as the original did. A model that plain calls cannot say (an operation that
+    `keras.ops` does not make, a class whose arguments differ from its configuration) is written as
+    its description, for `keras.saving.deserialize_keras_object`, with a comment that says why. Text
+    from the description only ever stands inside string literals.
 
     Args:
         config: What `keras.saving.serialize_keras_object(model)` gives, or the same as JSON text.
@@ -44,7 +44,11 @@ def to_code(config: Mapping[str, Any] | str) -> str:
         from keras import layers
         <BLANKLINE>
         model = keras.Sequential(
-            [keras.Input(shape=(4,), name="row"), layers.Dense(2, name="score")], name="scorer"
+            [
+                keras.Input(shape=(4,), name="row"),
+                layers.Dense(2, name="score"),
+            ],
+            name="scorer",
         )
         <BLANKLINE>
     """
@@ -55,30 +59,34 @@ def to_code(config: Mapping[str, Any] | str) -> str:
             hint="use keras.ops, or a layer registered with keras.saving",
         )
     with _usual_settings():
-        try:
-            return Writer().code(description)
-        except InexpressibleError as reason:
-            return _written_out(description, str(reason))
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise _undescribed(config) from error
+        return _written(description)
 
 
 def _parsed(config: Mapping[str, Any] | str) -> dict[str, Any]:
     try:
         description = json.loads(config if isinstance(config, str) else json.dumps(config))
     except (TypeError, ValueError, RecursionError) as error:
-        raise _undescribed(config) from error
+        raise InputError(**_undescribed(config)) from error
     if not isinstance(description, dict) or not {"class_name", "config"} <= description.keys():
-        raise _undescribed(config)
+        raise InputError(**_undescribed(config))
     return description
 
 
-def _undescribed(config: object) -> InputError:
-    return InputError(
-        "this describes no Keras model",
-        received=visible(repr(config)[:60]),
-        expected="what keras.saving.serialize_keras_object(model) gives, or its JSON text",
-    )
+def _written(description: dict[str, Any]) -> str:
+    try:
+        return Writer().code(description)
+    except InexpressibleError as reason:
+        return _written_out(description, str(reason))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InputError(**_undescribed(description)) from error
+
+
+def _undescribed(config: object) -> dict[str, str]:
+    return {
+        "message": "this describes no Keras model",
+        "received": visible(repr(config)[:60]),
+        "expected": "what keras.saving.serialize_keras_object(model) gives, or its JSON text",
+    }
 
 
 def _holds_lambda(tree: Any) -> bool:
@@ -89,7 +97,7 @@ def _holds_lambda(tree: Any) -> bool:
 
 @contextmanager
 def _usual_settings() -> Iterator[None]:
-    """Keras's settings as shipped, so that what is left out means the same wherever it is pasted."""
+    """Keras's settings as shipped: what is left out then means the same wherever it is pasted."""
     import keras
 
     policy, layout = keras.config.dtype_policy(), keras.config.image_data_format()

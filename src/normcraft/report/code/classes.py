@@ -1,12 +1,11 @@
 """Which class or function a Keras description means, and how code refers to it.
 
-Only what Keras exports, what the user registered, what is already imported and normcraft's own layers
-are found: a description may come from a file, and reading it must not import what that file names.
+Only what Keras exports, what is registered and what is already imported is found: a description may
+come from a file, and reading it must not import what it names.
 """
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ class Reference:
     Attributes:
         code: Expression, for example `"layers.Dense"`.
         value: The class or function itself.
-        module: Module to import it from; None for Keras's own and for the user's notebook or script.
+        module: Module to import it from; None for Keras's own and for a notebook's or script's.
     """
 
     code: str
@@ -55,7 +54,11 @@ def class_of(description: Mapping[str, Any]) -> Reference:
     name, module = str(description["class_name"]), str(description.get("module") or "")
     found = _registered(description.get("registered_name")) or _public(module, name)
     found = found or _imported(module, name)
-    if found is None or not isinstance(found.value, type) or not hasattr(found.value, "from_config"):
+    if (
+        found is None
+        or not isinstance(found.value, type)
+        or not hasattr(found.value, "from_config")
+    ):
         raise InexpressibleError(f"no class {visible(name)!r} is registered or imported")
     if name in _UNSAFE:
         raise InexpressibleError(f"a {name} layer holds code of its own")
@@ -102,8 +105,6 @@ def _registered(name: str | None) -> Reference | None:
 
 
 def _imported(module: str, name: str) -> Reference | None:
-    if module.startswith("normcraft."):
-        importlib.import_module("normcraft.layers")
     value = getattr(sys.modules.get(module), name, None)
     return _custom(value) if isinstance(value, type) else None
 

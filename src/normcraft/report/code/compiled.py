@@ -32,8 +32,8 @@ def compile_lines(config: Mapping[str, Any] | None, write: Expressions) -> list[
         write: Writes the values.
 
     Returns:
-        A blank line and the call, or a comment that says why it cannot be written; nothing where the
-        model was not compiled.
+        A blank line and the call, or a comment that says why it cannot be written; nothing where
+        the model was not compiled.
     """
     if not config:
         return []

@@ -10,8 +10,8 @@ Cases of `Expressions.value`:
 6. models: a variable, the model's own code standing in front
 7. any other object: a call with the arguments that differ from the defaults
 
-In case 7 the arguments are found by building the object and comparing what Keras then says of it with
-the description, until the two agree: defaults that depend on other arguments cannot mislead.
+In case 7 the arguments are found by building the object and comparing what Keras then says of it
+with the description, until the two agree: defaults that depend on other arguments cannot mislead.
 """
 
 from __future__ import annotations
@@ -145,20 +145,16 @@ class Expressions:
         return expression
 
     def _described(self, config: Mapping[str, Any]) -> Expression:
-        name, inner = config["class_name"], config["config"]
-        if name == "function":
-            return self._reference(function_of(str(inner)))
-        if name == "DTypePolicy":
-            return self.value(str(inner["name"]))
-        if name == "__ellipsis__":
-            return Expression("...", ...)
-        if name == "__slice__":
-            return self._slice(inner)
-        if name == "__numpy__":
-            return self._array(inner)
-        if is_model(config):
-            return self._model(config)
-        return self.object(config)
+        special: dict[str, Callable[[Any], Expression]] = {
+            "function": lambda inner: self._reference(function_of(str(inner))),
+            "DTypePolicy": lambda inner: self.value(str(inner["name"])),
+            "__ellipsis__": lambda _: Expression("...", ...),
+            "__slice__": self._slice,
+            "__numpy__": self._array,
+        }
+        if write := special.get(config["class_name"]):
+            return write(config["config"])
+        return self._model(config) if is_model(config) else self.object(config)
 
     def _model(self, config: Mapping[str, Any]) -> Expression:
         import keras
@@ -235,9 +231,7 @@ def _plain(value: object) -> str:
         return literal(value)
     if isinstance(value, float) and not math.isfinite(value):
         return f'float("{value}")'
-    if value is None or isinstance(value, (bool, int, float)):
-        return repr(value)
-    raise InexpressibleError(f"a {type(value).__name__} stands in the description")
+    return repr(value)
 
 
 def _short_float32(value: float) -> float:

@@ -1,8 +1,8 @@
 """Raw operations of a graph (`x + y`, `keras.ops.relu(x)`) as the code that made them.
 
-Keras records the class of an operation, which it does not export; the function that makes it carries
-the same name in snake case. Whether it takes the recorded arguments is found by calling it on
-symbolic tensors.
+Keras records the class of an operation, which it does not export; the function that makes it
+carries the same name in snake case. Whether it takes the recorded arguments is found by calling it
+on symbolic tensors.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def sequential_lines(
         write_model: Writes a nested model's code in front; gives its variable.
 
     Returns:
-        Lines of code, the first of which assigns the model.
+        Lines of code, the last of which assigns the model.
     """
     config = description["config"]
 
@@ -40,8 +40,4 @@ def sequential_lines(
 
     layers = Group("[", tuple(piece(layer) for layer in config["layers"]), "]", spread=True)
     name = f"name={literal(str(config['name']))}"
-    lines = [lay_out(Group(f"{variable} = keras.Sequential(", (layers, name), ")"))]
-    shape = config.get("build_input_shape")
-    if shape and not any(layer["class_name"] == "InputLayer" for layer in config["layers"]):
-        lines.append(f"{variable}.build({tuple(shape)!r})")
-    return lines
+    return [lay_out(Group(f"{variable} = keras.Sequential(", (layers, name), ")"))]

@@ -79,8 +79,8 @@ def ends(structure: Any) -> Iterator[History]:
 class Variables:
     """Which variable holds which tensor, and until when it is needed.
 
-    A chain keeps one variable: a result takes the name of an argument that nothing else needs. Where
-    a branch opens, `y`, `z`, `branch_1` and so on hold it.
+    A chain keeps one variable: a result takes the name of an argument that nothing else needs.
+    Where a branch opens, `y`, `z`, `branch_1` and so on hold it.
 
     Args:
         names: Names in use.

@@ -1,0 +1,139 @@
+"""compare: which placement of normalization is best for this model on this data."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from normcraft.api.comparison import Comparison
+from normcraft.api.prepare import as_dataset, fit_to_model
+from normcraft.api.progress import watcher
+from normcraft.recipes import load_model
+from normcraft.studies import Budget, Grid, Options, Progress, Store, Study
+
+__all__ = ["DEFAULT_FOLDER", "compare", "run_study"]
+
+DEFAULT_FOLDER = "normcraft-runs"
+
+
+def compare(
+    model: Any = "digits_cnn",
+    x: Any = "digits",
+    y: Any = None,
+    *,
+    validation_data: Any = None,
+    placements: Sequence[str] | None = None,
+    kinds: Sequence[str] | None = None,
+    learning_rates: Sequence[float] | None = None,
+    seeds: int | Sequence[int] | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    trainer: str | None = None,
+    executor: str | None = None,
+    store: str | os.PathLike[str] | None = None,
+    grid: Grid | None = None,
+    budget: Budget | None = None,
+    options: Options | None = None,
+    verbose: bool = True,
+) -> Comparison:
+    """Trains a model with normalization in several places, paired over seeds, and says which is best.
+
+    Every arm trains on the same seeds: the same initial weights wherever it shares a layer, the same
+    batches, dropout and split. Scores are those with re-estimated statistics. Nothing of yours is
+    changed; records go to a store that a second call continues.
+
+    Args:
+        model: A built Sequential or Functional model, a function that builds one, a recipe's name, a
+            `.keras` file or `file.py:function`. Loss, metric and optimizer come from a compiled model,
+            else from its output and the labels.
+        x: Inputs as `Model.fit` takes them (arrays; several inputs as a list or dictionary), or the
+            name or path of a dataset in place of `x` and `y`.
+        y: Labels, one a sample.
+        validation_data: `(x, y)` to validate on; without it each seed draws a fifth of the data,
+            stratified by label.
+        placements: Placement expressions, for example `["none", "input+after_activation"]`.
+        kinds: Kinds of normalization to insert (`"batch"`, `"layer"`, `"group"`, …).
+        learning_rates: Learning rates that every arm tries; each arm is judged at its best.
+        seeds: Number of seeds, or the seeds. Below 6 nothing can be told apart.
+        epochs: Epochs of a trial; 10 by default.
+        batch_size: Samples a step; 32 by default.
+        trainer: `"auto"` or `"fit"`.
+        executor: `"local"`.
+        store: SQLite file of the records; `normcraft-runs/NAME.db` by default.
+        grid: Everything that can vary; the keywords above go before it.
+        budget: Seeds, epochs and steps an epoch; the keywords above go before it.
+        options: Loss, metric, smallest effect and the like; the keywords above go before it.
+        verbose: Whether to show progress (on stderr) and print the table at the end.
+
+    Returns:
+        The comparison: `.verdict`, `.arms`, `.best_model()`, `.code()`, `.report(path)`.
+
+    Example:
+        >>> result = compare("digits_cnn", "digits", seeds=2, epochs=1, verbose=False)
+        >>> result.verdict.outcome
+        'cannot_tell'
+        >>> [arm.name for arm in result.arms]
+        ['none', 'before_activation', 'after_activation']
+    """
+    loaded = load_model(model)
+    dataset = as_dataset(x, y, validation_data=validation_data)
+    sizes = None if batch_size is None else (batch_size,)
+    study = Study(
+        loaded,
+        fit_to_model(dataset, loaded),
+        grid=_changed(
+            grid or Grid(),
+            placements=placements,
+            kinds=kinds,
+            learning_rates=learning_rates,
+            batch_sizes=sizes,
+        ),
+        budget=_changed(budget or Budget(), seeds=seeds, epochs=epochs),
+        options=_changed(options or Options(), trainer=trainer, executor=executor),
+        model_name=model if isinstance(model, str) else None,
+    )
+    comparison = run_study(study, store=store, progress=watcher() if verbose else None)
+    if verbose:
+        _show(comparison)
+    return comparison
+
+
+def run_study(
+    study: Study,
+    *,
+    store: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    report: str | None = None,
+) -> Comparison:
+    """Runs a planned study with its records in a file.
+
+    Args:
+        study: The study.
+        store: SQLite file; `normcraft-runs/NAME.db` by default.
+        progress: Who watches.
+        report: Path that the report will have, for the summary.
+
+    Returns:
+        The comparison.
+    """
+    path = Path(store) if store is not None else Path(DEFAULT_FOLDER) / f"{study.name}.db"
+    with Store(path) as opened:
+        return Comparison(study.run(opened, progress=progress, report=report))
+
+
+def _changed(value: Any, **fields: Any) -> Any:
+    given = {name: field for name, field in fields.items() if field is not None}
+    return replace(value, **given)
+
+
+def _show(comparison: Comparison) -> None:
+    if "ipykernel" in sys.modules:
+        from IPython.display import display
+
+        display(comparison)
+    else:
+        print(comparison)

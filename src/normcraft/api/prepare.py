@@ -1,0 +1,100 @@
+"""From what a user passes as model and data to what a study takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from normcraft._core.errors import InputError
+from normcraft._core.keras_private import traced_function
+from normcraft.data import Dataset, from_arrays, load_dataset, prepare
+from normcraft.graph import LayerGraph
+
+__all__ = ["as_dataset", "fit_to_model"]
+
+
+def as_dataset(x: Any, y: Any, *, validation_data: Any = None, target: str | None = None) -> Dataset:
+    """The data of a comparison.
+
+    Args:
+        x: Arrays, a `Dataset`, or a name or path in place of both.
+        y: Labels; None where `x` is a name, a path or a `Dataset`.
+        validation_data: `(x, y)` that replace the split of each seed.
+        target: Column of the labels in a table.
+
+    Returns:
+        A dataset.
+
+    Raises:
+        InputError: If labels are missing, or given beside a dataset's name.
+    """
+    if isinstance(x, Dataset | str) or hasattr(x, "__fspath__"):
+        if y is not None:
+            raise InputError(
+                "labels beside the name of a dataset",
+                received="x as a name and y as well",
+                expected="arrays for both, or a dataset alone",
+            )
+        dataset = x if isinstance(x, Dataset) else load_dataset(x, target=target)
+        return dataset if validation_data is None else _with_validation(dataset, validation_data)
+    if y is None:
+        raise InputError(
+            "labels are missing",
+            received=f"x ({type(x).__name__}) alone",
+            expected="compare(model, x, y), or the name of a dataset in place of x",
+            hint="a tf.data.Dataset, PyTorch loader or generator has to become arrays first",
+        )
+    return from_arrays(x, y, validation_data=validation_data)
+
+
+def _with_validation(dataset: Dataset, validation_data: Any) -> Dataset:
+    given = from_arrays(dataset.x_train, dataset.y_train, validation_data=validation_data)
+    return replace(dataset, x_validation=given.x_validation, y_validation=given.y_validation)
+
+
+def fit_to_model(dataset: Dataset, model: keras.Model, *, rescale: str = "auto") -> Dataset:
+    """Brings data into the shape, scale and label coding that a model takes.
+
+    Args:
+        dataset: The data.
+        model: A model; several inputs are taken as they are.
+        rescale: `"auto"` scales integer images to [0, 1], `"none"` leaves them raw.
+
+    Returns:
+        The dataset, with a note for everything that was done.
+    """
+    if traced_function(model) is None:
+        LayerGraph.read(model)  # says why this model cannot be compared
+    if len(model.inputs) == 1 and isinstance(dataset.x_train, np.ndarray):
+        tensor = model.inputs[0]
+        shape = tuple(tensor.shape[1:])
+        dataset = prepare(dataset, shape, rescale=rescale, input_dtype=str(tensor.dtype))
+    return _one_hot(dataset, model) if _wants_one_hot(dataset.y_train, model) else dataset
+
+
+def _wants_one_hot(y: Any, model: keras.Model) -> bool:
+    loss = getattr(model, "loss", None)
+    name = getattr(loss, "name", loss if isinstance(loss, str) else "")
+    if not isinstance(y, np.ndarray) or len(model.outputs) > 1 or y.dtype.kind not in "iu":
+        return False
+    units = model.outputs[0].shape[-1]
+    coded = name in {"categorical_crossentropy", "binary_crossentropy"}
+    return coded and y.ndim == 1 and units is not None and units > 1 and y.max() < units
+
+
+def _one_hot(dataset: Dataset, model: keras.Model) -> Dataset:
+    units = model.outputs[0].shape[-1]
+    table = np.eye(units, dtype="float32")
+    coded = {
+        name: None if labels is None else table[labels]
+        for name, labels in (
+            ("y_train", dataset.y_train),
+            ("y_test", dataset.y_test),
+            ("y_validation", dataset.y_validation),
+        )
+    }
+    note = f"integer labels became one-hot rows of {units}, as the model's loss asks for"
+    return replace(dataset, **coded, notes=(*dataset.notes, note))

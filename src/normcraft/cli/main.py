@@ -1,0 +1,99 @@
+"""The entry point: the commands, and how errors leave the program."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+import normcraft
+from normcraft._core.errors import NormcraftError
+from normcraft.cli.compare import compare
+from normcraft.cli.report import report
+
+__all__ = ["app", "main"]
+
+INTERRUPTED = 130
+BAD_INPUT = 2
+
+app = typer.Typer(
+    name="normcraft",
+    help="Put normalization where it helps in a Keras model, prove that it does, ship it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(compare)
+app.command()(report)
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Put normalization where it helps in a Keras model, prove that it does, ship it."""
+    if version:
+        print(f"normcraft {normcraft.__version__}")
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line and leaves the process with its exit code.
+
+    Args:
+        arguments: Arguments after the program's name; None for those of the process.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_run(given))
+
+
+def _run(arguments: list[str]) -> int:
+    usage_error = importlib.import_module(typer.BadParameter.__module__).UsageError
+    try:
+        code = app(arguments, prog_name="normcraft", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except typer.Exit as stop:  # Ctrl-C becomes one, too
+        if stop.exit_code == INTERRUPTED:
+            print("stopped; run the same command again to continue", file=sys.stderr)
+        return int(stop.exit_code)
+    except usage_error as error:
+        help_hint = "see normcraft --help"
+        return _fail(NormcraftError(error.format_message().rstrip("."), hint=help_hint), arguments)
+    except NormcraftError as error:
+        return _fail(error, arguments)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return BAD_INPUT
+    except Exception as error:
+        text = " ".join(str(error).split())[:300]
+        problem = NormcraftError(
+            f"unexpected {type(error).__name__}: {text}",
+            hint="add --verbose for the traceback; if it is a bug of normcraft, please report it",
+        )
+        return _fail(problem, arguments)
+
+
+def _fail(error: NormcraftError, arguments: list[str]) -> int:
+    """Says what is wrong: one line on stderr, or a document on stdout with `--json`."""
+    if "--verbose" in arguments:
+        traceback.print_exc()
+    if "--json" in arguments:
+        print(json.dumps(error.document()))
+    else:
+        print(f"normcraft: {_visible(str(error))}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+if __name__ == "__main__":
+    main()

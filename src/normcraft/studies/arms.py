@@ -1,0 +1,94 @@
+"""The arms of a study: each variant of the model, built once, with its description."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+
+from normcraft.graph import LayerGraph, is_normalization
+from normcraft.records import Arm
+from normcraft.studies.design import Grid
+from normcraft.surgery import place
+
+__all__ = ["BuiltArm", "build_arms", "default_placements"]
+
+
+@dataclass(frozen=True, eq=False)
+class BuiltArm:
+    """An arm with its compiled model.
+
+    Attributes:
+        arm: The description.
+        model: The model.
+    """
+
+    arm: Arm
+    model: keras.Model
+
+
+def default_placements(model: keras.Model) -> tuple[str, ...]:
+    """Placements that a comparison tries where none are named, the baseline first.
+
+    Returns:
+        `none`, `before_activation` and `after_activation`; `as_given` before them where the model
+        has normalization.
+    """
+    calls = LayerGraph.read(model).calls
+    given = ("as_given",) if any(is_normalization(call.layer) for call in calls) else ()
+    return (*given, "none", "before_activation", "after_activation")
+
+
+def build_arms(model: keras.Model, grid: Grid) -> tuple[BuiltArm, ...]:
+    """Builds every arm of a grid.
+
+    Args:
+        model: The compiled model; it is not changed.
+        grid: What varies.
+
+    Returns:
+        The arms, in the order of the grid.
+    """
+    variants = grid.variants(default_placements(model))
+    return tuple(_build(model, grid, *variant) for variant in variants)
+
+
+def _build(
+    model: keras.Model,
+    grid: Grid,
+    placement: str,
+    kind: str | None,
+    activation: str | None,
+    batch_size: int,
+) -> BuiltArm:
+    result = place(model, placement, kind=kind or "batch", activation=activation)
+    config = keras.saving.serialize_keras_object(result.model)
+    arm = Arm(
+        name=grid.name(placement, kind, activation, batch_size),
+        placement=placement,
+        kind=kind,
+        activation=activation,
+        batch_size=batch_size,
+        config=json.dumps(config, sort_keys=True, default=str),
+        parameters=result.model.count_params(),
+        foldable=None,
+        inserted=result.inserted,
+        skipped=result.skipped,
+        biases_dropped=result.biases_dropped,
+    )
+    return BuiltArm(arm, result.model)
+
+
+def baseline_of(arms: Sequence[Arm]) -> str:
+    """The arm that every other is tested against.
+
+    Returns:
+        The first `as_given`, else the first `none`, else the first arm.
+    """
+    for placement in ("as_given", "none"):
+        for arm in arms:
+            if arm.placement == placement:
+                return arm.name
+    return arms[0].name

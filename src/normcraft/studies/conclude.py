@@ -1,0 +1,121 @@
+"""From arms and records to the summary: the verdict and everything that stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from normcraft.records import Arm, Summary, TrialRecord, TrialSpec
+from normcraft.studies.store import Store
+from normcraft.studies.summarize import summarize
+
+__all__ = ["About", "conclude", "read_study"]
+
+
+@dataclass(frozen=True)
+class About:
+    """What a study is about, beside its arms and trials; kept in the store.
+
+    Attributes:
+        model: Name of the model, for headings.
+        data: Name of the data, for headings.
+        baseline: Arm that every other is tested against.
+        metric: Key of the metric that judges.
+        higher_is_better: Its direction.
+        as_fraction: Whether it reads well in points.
+        smallest_effect: Difference that counts as none; None for the default.
+        trainer: How trials are trained.
+        executor: Where they run.
+        notes: Remarks, one line each.
+        command: How to run the study again.
+    """
+
+    model: str
+    data: str
+    baseline: str
+    metric: str
+    higher_is_better: bool
+    as_fraction: bool
+    smallest_effect: float | None
+    trainer: str
+    executor: str
+    notes: tuple[str, ...] = ()
+    command: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The same as a JSON-able dictionary.
+
+        Returns:
+            All fields by name.
+        """
+        return asdict(self)
+
+
+def conclude(
+    about: About,
+    arms: Sequence[Arm],
+    specs: Sequence[TrialSpec],
+    records: Sequence[TrialRecord],
+    *,
+    store: str | None,
+    report: str | None = None,
+) -> Summary:
+    """Judges the records of a study, finished or running.
+
+    Args:
+        about: What the study is about.
+        arms: Its arms.
+        specs: All its trials.
+        records: The records that exist.
+        store: Path of the store, for the summary.
+        report: Path of the report, for the summary.
+
+    Returns:
+        The summary.
+    """
+    verdict, lines = summarize(
+        arms,
+        records,
+        baseline=about.baseline,
+        higher_is_better=about.higher_is_better,
+        smallest_effect=about.smallest_effect,
+        as_fraction=about.as_fraction,
+        metric=about.metric,
+    )
+    return Summary(
+        verdict=verdict,
+        arms=lines,
+        metric=about.metric,
+        higher_is_better=about.higher_is_better,
+        as_fraction=about.as_fraction,
+        trials=len(records),
+        seconds=sum(record.seconds for record in records),
+        trainer=about.trainer,
+        executor=about.executor,
+        store=store,
+        report=report,
+        model=about.model,
+        data=about.data,
+        notes=tuple(about.notes),
+        command=about.command,
+        complete=len(records) == len(specs),
+    )
+
+
+def read_study(
+    store: Store, *, report: str | None = None
+) -> tuple[Summary, tuple[Arm, ...], tuple[TrialRecord, ...]]:
+    """The latest study of a store, judged as far as it has come.
+
+    Args:
+        store: An open store.
+        report: Path of the report, for the summary.
+
+    Returns:
+        Its summary, arms and records.
+    """
+    arms, specs, fields = store.latest_study()
+    records = tuple(store.records(specs).values())
+    about = About(**{**fields, "notes": tuple(fields["notes"])})
+    return conclude(about, arms, specs, records, store=str(store.path), report=report), arms, records

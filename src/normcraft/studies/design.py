@@ -1,0 +1,143 @@
+"""What a study varies (Grid) and how long it may take (Budget)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from normcraft._core.errors import InputError
+from normcraft.kinds import load_kind
+from normcraft.placements import Placement
+
+__all__ = ["Budget", "Grid"]
+
+INSERTS_NOTHING = {"as_given", "none"}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What varies between the arms of a study, and the learning rates that each arm tries.
+
+    Attributes:
+        placements: Placement expressions; None for the defaults (`none`, `before_activation`,
+            `after_activation`, and `as_given` where the model has normalization).
+        kinds: Kinds of normalization to insert.
+        activations: Hidden activations to swap in; None leaves the model's own.
+        learning_rates: Learning rates tried by every arm; None for the optimizer's own.
+        batch_sizes: Samples a step.
+
+    Example:
+        >>> Grid(placements=("none", "input"), kinds=("batch", "layer")).kinds
+        ('batch', 'layer')
+    """
+
+    placements: tuple[str, ...] | None = None
+    kinds: tuple[str, ...] = ("batch",)
+    activations: tuple[str, ...] | None = None
+    learning_rates: tuple[float, ...] | None = None
+    batch_sizes: tuple[int, ...] = (32,)
+
+    def __post_init__(self) -> None:
+        for field in ("placements", "kinds", "activations", "learning_rates", "batch_sizes"):
+            value = getattr(self, field)
+            if value is not None:
+                object.__setattr__(self, field, _distinct(field, value))
+        for placement in self.placements or ():
+            Placement.parse(placement)
+        for kind in self.kinds:
+            load_kind(kind)
+        for rate in self.learning_rates or ():
+            _check_number("learning rate", rate, above=0)
+        for size in self.batch_sizes:
+            _check_number("batch size", size, above=0, integer=True)
+
+    def variants(self, default: Sequence[str]) -> list[tuple[str, str | None, str | None, int]]:
+        """The arms: every combination that differs.
+
+        Args:
+            default: Placements to use where none were given.
+
+        Returns:
+            `(placement, kind, activation, batch size)`; kind is None where nothing is inserted.
+        """
+        found = [
+            (str(Placement.parse(placement)), kind, activation, size)
+            for size in self.batch_sizes
+            for activation in self.activations or (None,)
+            for placement in self.placements or default
+            for kind in self._kinds_of(placement)
+        ]
+        return list(dict.fromkeys(found))
+
+    def _kinds_of(self, placement: str) -> tuple[str | None, ...]:
+        return (None,) if placement in INSERTS_NOTHING else self.kinds
+
+    def name(self, placement: str, kind: str | None, activation: str | None, size: int) -> str:
+        """Name of an arm: its placement, and each other factor that has several levels.
+
+        Returns:
+            For example `"before_activation/layer"`.
+        """
+        parts = [placement]
+        if kind is not None and (len(self.kinds) > 1 or kind != "batch"):
+            parts.append(kind)
+        if activation is not None and len(self.activations or ()) > 1:
+            parts.append(activation)
+        if len(self.batch_sizes) > 1:
+            parts.append(f"batch{size}")
+        return "/".join(parts)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a study may take.
+
+    Attributes:
+        seeds: Trial seeds; a number n stands for 0 … n − 1. Every arm runs every seed.
+        epochs: Epochs of a trial.
+        steps_per_epoch: Steps in an epoch; None for all batches of the training data.
+
+    Example:
+        >>> Budget(seeds=3).seeds
+        (0, 1, 2)
+    """
+
+    seeds: int | tuple[int, ...] = 8
+    epochs: int = 10
+    steps_per_epoch: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seeds, int):
+            _check_number("number of seeds", self.seeds, above=0, integer=True)
+            object.__setattr__(self, "seeds", tuple(range(self.seeds)))
+        object.__setattr__(self, "seeds", _distinct("seeds", self.seeds))
+        for seed in self.trial_seeds:
+            _check_number("seed", seed, above=-1, integer=True)
+        _check_number("epochs", self.epochs, above=0, integer=True)
+        if self.steps_per_epoch is not None:
+            _check_number("steps per epoch", self.steps_per_epoch, above=0, integer=True)
+
+    @property
+    def trial_seeds(self) -> tuple[int, ...]:
+        """The seeds as a tuple."""
+        assert isinstance(self.seeds, tuple)
+        return self.seeds
+
+
+def _distinct(field: str, values: Any) -> tuple[Any, ...]:
+    single = isinstance(values, str | int | float)
+    found = tuple(dict.fromkeys((values,) if single else values))
+    if not found:
+        raise InputError(f"{field} is empty", received="nothing", expected="at least one value")
+    return found
+
+
+def _check_number(what: str, value: Any, *, above: int, integer: bool = False) -> None:
+    right_type = isinstance(value, int | float) and not isinstance(value, bool)
+    whole = not integer or (right_type and float(value).is_integer())
+    if not right_type or not whole or not math.isfinite(value) or value <= above:
+        noun = "a whole number" if integer else "a number"
+        bound = f"{noun} above {above}" if above else f"{noun} above 0"
+        raise InputError(f"bad {what}", received=repr(value), expected=bound)

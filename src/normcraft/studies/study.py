@@ -1,0 +1,329 @@
+"""Study: arms crossed with learning rates and seeds, run in pairs, continued from a store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from normcraft._core.errors import InputError, unknown_name
+from normcraft._core.registry import load
+from normcraft.data import Dataset, take
+from normcraft.records import Arm, Summary, TrialRecord, TrialSpec
+from normcraft.studies.arms import baseline_of, build_arms
+from normcraft.studies.conclude import About, conclude
+from normcraft.studies.design import Budget, Grid
+from normcraft.studies.progress import Progress
+from normcraft.studies.store import FINAL, Store
+from normcraft.studies.worker import BestModels, Worker
+from normcraft.surgery import place
+from normcraft.trainers import Objective, ensure_compiled, find_objective
+from normcraft.trainers.optimizer import initial_learning_rate
+from normcraft.trainers.provenance import backend_version
+
+__all__ = ["Options", "Study", "StudyResult"]
+
+NUMERICS = 1
+TRAINERS = ("auto", "fit")
+INITIAL = ("reinitialize", "keep")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a study is run and judged, beside what varies and how long.
+
+    Attributes:
+        loss: Name of a Keras loss in place of the compiled one.
+        metric: Metric that judges, in place of the first compiled one.
+        optimizer: Name of a Keras optimizer in place of the compiled one.
+        trainer: `"auto"` or `"fit"`.
+        executor: `"local"`.
+        initial: `"reinitialize"` draws weights from each seed, `"keep"` begins with the model's.
+        smallest_effect: Difference that counts as practically none, in the metric's unit; None for
+            half a point of a fraction, else half a per cent of the baseline's mean.
+        shuffle: Whether batches are drawn in random order; a replay of data in their order is not.
+        baseline: Name of the arm to test against; None for `as_given`, else `none`.
+    """
+
+    loss: str | None = None
+    metric: str | None = None
+    optimizer: str | None = None
+    trainer: str = "auto"
+    executor: str = "local"
+    initial: str = "reinitialize"
+    smallest_effect: float | None = None
+    shuffle: bool = True
+    baseline: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.trainer not in TRAINERS:
+            raise unknown_name("trainer", self.trainer, TRAINERS)
+        if self.initial not in INITIAL:
+            raise unknown_name("initial", self.initial, INITIAL)
+        load("normcraft.executors", self.executor, what="executor")
+        if self.smallest_effect is not None and not 0 <= self.smallest_effect < float("inf"):
+            raise InputError(
+                "bad smallest effect",
+                received=repr(self.smallest_effect),
+                expected="a number from 0, in the metric's unit (0.005 is half a point)",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class StudyResult:
+    """What a study gave.
+
+    Attributes:
+        summary: Verdict and table.
+        arms: The arms.
+        records: All records, in the order of the plan.
+        best_models: Path of the best model of each arm that was finished once, by arm name.
+    """
+
+    summary: Summary
+    arms: tuple[Arm, ...]
+    records: tuple[TrialRecord, ...]
+    best_models: dict[str, Path]
+
+
+class Study:
+    """A planned comparison: arms crossed with learning rates and seeds.
+
+    Making one builds the arms and shows that the data fit; nothing is trained before `run`.
+
+    Args:
+        model: A built Sequential or Functional model; it is never changed.
+        dataset: The data, prepared for the model.
+        grid: What varies.
+        budget: How long.
+        options: How it is run and judged.
+        model_name: Name of the model in headings; the model's own by default.
+        command: How to run it again.
+        notes: Remarks to carry along.
+
+    Example:
+        >>> from normcraft.data import load_dataset
+        >>> from keras import Input, Sequential, layers
+        >>> model = Sequential([Input((8, 8, 1)), layers.Flatten(), layers.Dense(10, "softmax")])
+        >>> study = Study(model, load_dataset("digits"), budget=Budget(seeds=2, epochs=1))
+        >>> len(study.specs)
+        6
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        dataset: Dataset,
+        *,
+        grid: Grid | None = None,
+        budget: Budget | None = None,
+        options: Options | None = None,
+        model_name: str | None = None,
+        command: str | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.grid = grid or Grid()
+        self.budget = budget or Budget()
+        self.options = options or Options()
+        self.dataset = dataset
+        copy = place(model, "as_given").model
+        ensure_compiled(
+            copy,
+            dataset.y_train,
+            loss=self.options.loss,
+            metric=self.options.metric,
+            optimizer=self.options.optimizer,
+        )
+        self.objective = self._objective(copy)
+        self._built = {arm.arm.name: arm for arm in build_arms(copy, self.grid)}
+        self.arms = tuple(built.arm for built in self._built.values())
+        rates = self.grid.learning_rates or (initial_learning_rate(copy.optimizer),)
+        self.specs = tuple(self._specs(rates, copy))
+        self.about = self._about(model_name or model.name, command, notes)
+
+    def _objective(self, model: keras.Model) -> Objective:
+        few = range(min(8, self.dataset.num_samples))
+        x, y = take(self.dataset.x_train, few), take(self.dataset.y_train, few)
+        return find_objective(model, x, y, metric=self.options.metric)
+
+    def _about(self, model_name: str, command: str | None, notes: Sequence[str]) -> About:
+        names = [arm.name for arm in self.arms]
+        baseline = self.options.baseline or baseline_of(self.arms)
+        if baseline not in names:
+            raise unknown_name("baseline", baseline, names)
+        return About(
+            model=model_name,
+            data=self.dataset.name,
+            baseline=baseline,
+            metric=self.objective.metric,
+            higher_is_better=self.objective.higher_is_better,
+            as_fraction=self.objective.as_fraction,
+            smallest_effect=self.options.smallest_effect,
+            trainer="fit",
+            executor=self.options.executor,
+            notes=(*self.dataset.notes, *notes, *_arm_notes(self.arms)),
+            command=command,
+        )
+
+    def _specs(self, rates: Sequence[float], model: keras.Model) -> Iterator[TrialSpec]:
+        """All trials, seed by seed: whenever a study is stopped, what is done is in pairs."""
+        data = f"{self.dataset.fingerprint}/{'given' if self._split_is_given else 'fifth'}"
+        initial = self.options.initial
+        if initial == "keep":
+            initial = _weights_digest(model)
+        models = {arm.name: _model_digest(arm) for arm in self.arms}
+        for seed in self.budget.trial_seeds:
+            for arm in self.arms:
+                for rate in rates:
+                    yield TrialSpec(
+                        arm=arm.name,
+                        placement=arm.placement,
+                        kind=arm.kind,
+                        activation=arm.activation,
+                        batch_size=arm.batch_size,
+                        learning_rate=float(rate),
+                        seed=seed,
+                        epochs=self.budget.epochs,
+                        steps_per_epoch=self.budget.steps_per_epoch,
+                        shuffle=self.options.shuffle,
+                        model=models[arm.name],
+                        initial=initial,
+                        data=data,
+                        metric=self.objective.metric,
+                        trainer="fit",
+                        plan="one process",
+                        backend=backend_version(),
+                        precision=str(keras.config.dtype_policy().name),
+                        numerics=NUMERICS,
+                    )
+
+    @property
+    def _split_is_given(self) -> bool:
+        return self.dataset.x_validation is not None
+
+    @property
+    def identity(self) -> str:
+        """Digest of all trials: the same study has the same on every machine of one backend."""
+        text = json.dumps([spec.hash for spec in self.specs])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """A file name for the study: model, data and the beginning of its identity."""
+        words = f"{self.about.model}-{self.about.data}"
+        return f"{_file_name(words)[:60]}-{self.identity[:8]}"
+
+    def run(
+        self, store: Store, *, progress: Progress | None = None, report: str | None = None
+    ) -> StudyResult:
+        """Runs the trials that the store does not hold yet, and judges them all.
+
+        Args:
+            store: Where records go, and from where a study continues. The best model of each arm
+                lies in a folder beside it.
+            progress: Who watches.
+            report: Path of the report, for the summary.
+
+        Returns:
+            The result. After Ctrl-C, `KeyboardInterrupt` passes through; what was finished stays.
+        """
+        progress = progress or Progress()
+        store.save_study(
+            self.identity, arms=self.arms, specs=self.specs, about=self.about.document()
+        )
+        best = self._best_models(store)
+        done = store.records(self.specs)
+        done = {key: record for key, record in done.items() if record.outcome in FINAL}
+        for record in done.values():
+            best.remember(record)
+        progress.start(
+            total=len(self.specs),
+            done=len(done),
+            epochs=self.budget.epochs,
+            higher_is_better=self.objective.higher_is_better,
+        )
+        try:
+            for record in self._train(done, best, progress):
+                store.add(record)
+                done[record.spec.hash] = record
+                progress.record(record)
+        finally:
+            progress.finish()
+        return self._result(done, store, best, report)
+
+    def _train(
+        self, done: dict[str, TrialRecord], best: BestModels, progress: Progress
+    ) -> Iterator[TrialRecord]:
+        waiting = [spec for spec in self.specs if spec.hash not in done]
+        groups = [tuple(group) for _, group in groupby(waiting, lambda s: (s.seed, s.arm))]
+        worker = Worker(
+            self._built,
+            self.dataset,
+            self.objective,
+            initial=self.options.initial,
+            best=best,
+            on_epoch=progress.epoch,
+        )
+        executor = load("normcraft.executors", self.options.executor, what="executor")
+        yield from executor.run(worker, groups)
+
+    def _best_models(self, store: Store) -> BestModels:
+        # More seeds or learning rates go on with the same files; anything else has files of its own.
+        names = {
+            spec.arm: f"{_file_name(spec.arm)}-{replace(spec, seed=0, learning_rate=0.0).hash[:8]}"
+            for spec in self.specs
+        }
+        folder = store.path.with_suffix(".models")
+        return BestModels(folder, names, higher_is_better=self.objective.higher_is_better)
+
+    def _result(
+        self, done: dict[str, TrialRecord], store: Store, best: BestModels, report: str | None
+    ) -> StudyResult:
+        records = tuple(done[spec.hash] for spec in self.specs if spec.hash in done)
+        summary = conclude(
+            self.about, self.arms, self.specs, records, store=str(store.path), report=report
+        )
+        paths = {arm.name: best.path(arm.name) for arm in self.arms}
+        models = {name: path for name, path in paths.items() if path.exists()}
+        return StudyResult(summary, self.arms, records, models)
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text)
+
+
+def _model_digest(arm: Arm) -> str:
+    """Digest of an arm's configuration; Keras numbers the names of optimizers, which mean nothing."""
+    config = json.loads(arm.config)
+    settings = config.get("compile_config") or {}
+    settings["optimizer"] = _without_names(settings.get("optimizer"))
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def _without_names(config: Any) -> Any:
+    if not isinstance(config, dict):
+        return config
+    return {key: _without_names(value) for key, value in config.items() if key != "name"}
+
+
+def _weights_digest(model: keras.Model) -> str:
+    digest = hashlib.sha256()
+    for variable in model.variables:
+        digest.update(keras.ops.convert_to_numpy(variable).tobytes())
+    return digest.hexdigest()
+
+
+def _arm_notes(arms: Sequence[Arm]) -> Iterator[str]:
+    for arm in arms:
+        if arm.kind is not None and not arm.inserted and arm.placement != "as_given":
+            reasons = sorted({reason for _, reason in arm.skipped}) or ["it has no such place"]
+            yield f"{arm.name}: nothing was inserted ({'; '.join(reasons)})"
+        if "after_output" in arm.placement.split("+"):
+            yield f"{arm.name}: outputs behind the final activation are no probabilities any more"

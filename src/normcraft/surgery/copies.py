@@ -1,0 +1,87 @@
+"""Objects of Keras made anew from their own configuration: layers, optimizers, metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from normcraft._core.errors import SurgeryError
+from normcraft._core.keras_private import sublayers, trusted_code
+
+__all__ = ["copy_layer", "copy_object", "depth_checked"]
+
+
+def copy_layer(layer: keras.layers.Layer, config: dict[str, Any] | None = None) -> Any:
+    """A new layer of the same class and settings, weights not copied.
+
+    Args:
+        layer: The layer.
+        config: Changed configuration; None for the layer's own.
+
+    Returns:
+        The new layer, not yet built.
+    """
+    return copy_object(layer, f"layer {layer.name!r}", config)
+
+
+def copy_object(original: Any, name: str, config: dict[str, Any] | None = None) -> Any:
+    """A new object of the same class and settings.
+
+    Classes and functions that the original is made of need not be registered with Keras.
+
+    Args:
+        original: A layer, optimizer or metric.
+        name: What the error calls it.
+        config: Changed configuration; None for the original's own.
+
+    Returns:
+        The new object.
+
+    Raises:
+        SurgeryError: If it cannot be made from its own configuration.
+    """
+    try:
+        with trusted_code(), keras.saving.custom_object_scope(_parts(original)):
+            return type(original).from_config(original.get_config() if config is None else config)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise SurgeryError(
+            f"{name} ({type(original).__name__}) cannot be copied",
+            received=textwrap.shorten(str(error), 200) or type(error).__name__,
+            expected="get_config() and from_config() that give it again",
+            hint="define get_config() in its class",
+        ) from error
+
+
+def _parts(original: Any) -> dict[str, Any]:
+    # Functions and classes of one's own that an object holds, by the names Keras writes.
+    owners = sublayers(original) if isinstance(original, keras.layers.Layer) else [original]
+    held = [part for owner in owners for part in (owner, *vars(owner).values())]
+    parts = [part if inspect.isfunction(part) else type(part) for part in held]
+    own = [p for p in parts if not p.__module__.startswith(("keras.", "builtins"))]
+    return {part.__name__: part for part in own}
+
+
+@contextlib.contextmanager
+def depth_checked(model: keras.Model) -> Iterator[None]:
+    """Turns Keras's recursion error for very deep models into one that says what to do.
+
+    Args:
+        model: The model that is copied within.
+
+    Raises:
+        SurgeryError: If Keras runs out of stack.
+    """
+    try:
+        yield
+    except RecursionError as error:
+        raise SurgeryError(
+            f"model {model.name!r} is deeper than Keras can build",
+            received="too many layers one behind the other",
+            expected="a chain that fits Python's recursion limit",
+            hint="Keras builds models by recursion; raise the limit by sys.setrecursionlimit",
+        ) from error

@@ -1,0 +1,78 @@
+"""Batch normalization that hands out what it measures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+__all__ = ["Measuring"]
+
+
+class Measuring(keras.layers.BatchNormalization):  # type: ignore[misc]
+    """Batch normalization by the statistics of the batch, which it hands out beside its result.
+
+    Its second to fourth output are the number of values behind each channel, their mean and their
+    biased variance, each of shape (1, channels).
+
+    Example:
+        >>> result, count, mean, variance = Measuring()(keras.ops.ones((4, 2)))
+        >>> keras.ops.convert_to_numpy(count).tolist()
+        [[4.0, 4.0]]
+    """
+
+    @classmethod
+    def of(cls, layer: keras.layers.BatchNormalization) -> Measuring:
+        """The measuring form of a layer, weights not copied.
+
+        Returns:
+            A new layer; statistics are not synchronized between devices.
+        """
+        settings = ("name", "axis", "momentum", "epsilon", "center", "scale")
+        config = {name: getattr(layer, name) for name in settings}
+        return cls(**config, dtype=layer.dtype_policy)
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        """Normalizes and measures.
+
+        Returns:
+            `(result, count, mean, variance)`.
+        """
+        del training
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        axis = self.axis % len(x.shape)
+        axes = [a for a in range(len(x.shape)) if a != axis]
+        count, mean, variance = _moments(x, mask, axes)
+        result = (x - mean) / ops.sqrt(variance + self.epsilon)
+        if self.gamma is not None:
+            result = result * ops.reshape(self.gamma, mean.shape)
+        if self.beta is not None:
+            result = result + ops.reshape(self.beta, mean.shape)
+        moments = (ops.reshape(value, (1, -1)) for value in (count, mean, variance))
+        return ops.cast(result, self.compute_dtype), *moments
+
+    def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        """Shapes and dtypes of the four outputs.
+
+        Returns:
+            Keras tensors.
+        """
+        del training, mask
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        row = (1, inputs.shape[self.axis])
+        moments = (keras.KerasTensor(row, dtype=dtype) for _ in range(3))
+        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype), *moments
+
+
+def _moments(x: Any, mask: Any, axes: list[int]) -> tuple[Any, Any, Any]:
+    # Of the unmasked values, axes kept; all zero where everything is masked.
+    if mask is None:
+        weight = ops.ones_like(x)
+    else:
+        weight = ops.broadcast_to(ops.cast(ops.expand_dims(mask, -1), x.dtype), ops.shape(x))
+    count = ops.sum(weight, axes, keepdims=True)
+    divisor = ops.maximum(count, 1)
+    mean = ops.sum(x * weight, axes, keepdims=True) / divisor
+    variance = ops.sum(ops.square(x - mean) * weight, axes, keepdims=True) / divisor
+    return count, mean, variance

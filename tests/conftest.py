@@ -1,0 +1,47 @@
+"""What all tests share: the backend, Hypothesis without deadlines, and real data where it lies."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# No deadlines: the machine is shared, and no test is about time.
+common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("normcraft", **common)
+settings.register_profile("ci", derandomize=True, **common)
+settings.load_profile("ci" if os.environ.get("CI") else "normcraft")
+
+
+def pytest_collection_finish() -> None:
+    """Fails where Keras took another backend than the one that was asked for."""
+    import keras
+
+    assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real data: NORMCRAFT_DATA, else `shared/data` beside the checkout."""
+    return Path(os.environ.get("NORMCRAFT_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def _real_file(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        pytest.skip(f"{name} is neither in ../shared/data nor where NORMCRAFT_DATA points")
+    return folder / name
+
+
+@pytest.fixture
+def mnist_file(data_folder: Path) -> Path:
+    return _real_file(data_folder, "mnist.npz")
+
+
+@pytest.fixture
+def fer2013_file(data_folder: Path) -> Path:
+    return _real_file(data_folder, "fer2013_12k.npz")

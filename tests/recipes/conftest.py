@@ -1,0 +1,59 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+
+def real_arrays(name, count):
+    """The first training images of a file of real data, with a channel axis, raw."""
+    shared = Path(__file__).parents[3] / "shared" / "data"
+    path = Path(os.environ.get("NORMCRAFT_DATA", shared)) / name
+    if not path.is_file():
+        pytest.skip(f"{name} is neither in ../shared/data nor where NORMCRAFT_DATA points")
+    with np.load(path, allow_pickle=False) as file:
+        return file["x_train"][:count, ..., None].astype("float32"), file["y_train"][:count]
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    return real_arrays("mnist.npz", 640)
+
+
+@pytest.fixture(scope="session")
+def fer2013():
+    return real_arrays("fer2013_12k.npz", 96)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    return (x / 16).astype("float32").reshape(-1, 8, 8, 1), y
+
+
+@pytest.fixture(scope="session")
+def wine():
+    """A real table whose columns differ in scale by a factor of thousands."""
+    from sklearn.datasets import load_wine
+
+    x, y = load_wine(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(x))
+    return x[order].astype("float32"), y[order]
+
+
+@pytest.fixture
+def losses():
+    """Trains a model with `fit` in the order of the data and gives the loss of every epoch."""
+
+    def train(model, x, y, *, epochs=2, batch_size=32):
+        import keras
+
+        keras.utils.set_random_seed(0)
+        history = model.fit(x, y, batch_size=batch_size, epochs=epochs, shuffle=False, verbose=0)
+        return history.history["loss"]
+
+    return train

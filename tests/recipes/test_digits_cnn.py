@@ -1,0 +1,33 @@
+import pytest
+
+from normcraft.recipes import digits_cnn
+
+
+def test_it_is_plain_and_small():
+    # 1·9·16 + 16, 16·9·32 + 32, 128·64 + 64, 64·10 + 10.
+    assert digits_cnn().count_params() == 160 + 4_640 + 8_256 + 650
+    assert [layer.name for layer in digits_cnn().layers] == (
+        ["conv1", "pool1", "conv2", "pool2", "flatten", "dense1", "dense2"]
+    )
+
+
+@pytest.mark.parametrize("placement", ["as_seed", "after_activation"])
+def test_two_epochs_on_real_digits_beat_chance(digits, losses, placement):
+    x, y = digits
+    model = digits_cnn(placement)
+    losses(model, x[:1500], y[:1500])
+    assert model.evaluate(x[1500:], y[1500:], verbose=0)[1] > 0.5
+
+
+def test_widths_are_sizes():
+    model = digits_cnn(input_shape=(28, 28, 3), filters=(4, 6), units=5)
+    assert model.input_shape == (None, 28, 28, 3)
+    assert model.get_layer("conv2").filters == 6
+    assert model.get_layer("dense1").units == 5
+
+
+def test_filters_and_units_are_checked():
+    with pytest.raises(ValueError, match="filters cannot be used: received 0"):
+        digits_cnn(filters=(4, 0))
+    with pytest.raises(ValueError, match=r"units cannot be used: received 1.5"):
+        digits_cnn(units=1.5)

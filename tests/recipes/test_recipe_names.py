@@ -1,0 +1,75 @@
+import importlib
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from normcraft import recipes
+from normcraft.recipes import load_recipe, recipe_names, recipe_sizes
+
+
+def test_every_recipe_is_an_attribute_by_its_name():
+    for name in recipe_names():
+        assert getattr(recipes, name) is load_recipe(name)
+    assert set(recipe_names()) | {"conv_block", "load_model"} <= set(dir(recipes))
+
+
+def test_the_attribute_stays_the_function_when_the_module_is_imported():
+    module = importlib.reload(sys.modules["normcraft.recipes.digits_cnn"])
+    assert recipes.digits_cnn is not module
+    importlib.import_module("normcraft.recipes.digits_cnn")
+    assert recipes.digits_cnn().name == "digits_cnn"
+
+
+def test_a_recipe_can_be_sent_to_another_process():
+    assert pickle.loads(pickle.dumps(recipes.mlp)) is recipes.mlp
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["recipes.blog_cnn", "recipes.load_recipe('blog_cnn')", "recipes.load_model('blog_cnn')"],
+)
+def test_importing_the_recipes_loads_neither_keras_nor_a_backend(first):
+    code = (
+        "import sys; from normcraft import recipes\n"
+        "assert 'keras' not in sys.modules\n"
+        f"{first}\n"
+        "assert 'keras' in sys.modules\n"
+        "assert recipes.blog_cnn().count_params() == 93322"
+    )
+    if first != "recipes.blog_cnn":
+        code = code.replace("assert 'keras' not in sys.modules\n", "")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_unknown_attribute_lists_the_recipes():
+    with pytest.raises(
+        AttributeError, match="has no recipe 'blog_cn'; there are blog_cnn, bn_first"
+    ):
+        _ = recipes.blog_cn
+
+
+def test_an_unknown_recipe_is_refused():
+    with pytest.raises(ValueError, match=r"unknown recipe: received 'blog_cn'.*mean 'blog_cnn'"):
+        load_recipe("blog_cn")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes", "expected"),
+    [
+        ("blog_cnn", (32, 32, 3), 100, {"input_shape": (32, 32, 3), "classes": 100}),
+        ("pooled_cnn", (28, 28), None, {"input_shape": (28, 28, 1)}),
+        ("tabular_mlp", (13,), 3, {"features": 13, "classes": 3}),
+        ("mlp", (13,), 3, {"inputs": 13, "classes": 3}),
+        ("mlp", (28, 28), 10, {"classes": 10}),
+        ("digits_cnn", (64,), 10, {"classes": 10}),
+    ],
+)
+def test_sizes_follow_the_data_where_the_recipe_can(name, shape, classes, expected):
+    assert recipe_sizes(name, shape, classes) == expected
+    assert load_recipe(name)(**expected).built

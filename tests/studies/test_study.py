@@ -1,0 +1,181 @@
+"""Study: paired trials, continued where they stopped, failures recorded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import keras
+import pytest
+
+from normcraft._core.errors import InputError
+from normcraft.data import load_dataset
+from normcraft.records import TrialRecord
+from normcraft.studies import Budget, Grid, Options, Progress, Store, Study, read_study
+
+layers = keras.layers
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset("digits")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1), name="pixels"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(16, "relu", name="hidden"),
+            layers.Dense(10, "softmax", name="head"),
+        ],
+        name="small",
+    )
+
+
+def study_of(model, digits, *, seeds=2, **arguments) -> Study:
+    grid = Grid(placements=("none", "before_activation"), learning_rates=(0.001, 0.01))
+    budget = Budget(seeds=seeds, epochs=1, steps_per_epoch=3)
+    return Study(model, digits, grid=grid, budget=budget, **arguments)
+
+
+def without_times(record: TrialRecord) -> TrialRecord:
+    curve = tuple(replace(point, seconds=0.0) for point in record.curve)
+    return replace(record, curve=curve, seconds=0.0, step_milliseconds=None)
+
+
+class Watch(Progress):
+    """Remembers what it was told, and may interrupt."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+        self.records, self.finished = [], False
+
+    def start(self, *, total, done, **rest):
+        self.total, self.done = total, done
+
+    def record(self, record):
+        self.records.append(record)
+        if len(self.records) == self.stop_after:
+            raise KeyboardInterrupt
+
+    def finish(self):
+        self.finished = True
+
+
+def test_seeds_come_first_so_that_what_is_done_is_in_pairs(model, digits):
+    specs = study_of(model, digits).specs
+    assert [spec.seed for spec in specs] == [0] * 4 + [1] * 4
+    assert len({spec.hash for spec in specs}) == 8
+
+
+def test_an_interrupted_study_goes_on_where_it_stopped(model, digits, tmp_path):
+    with Store(tmp_path / "whole.db") as store:
+        whole = study_of(model, digits).run(store)
+    with Store(tmp_path / "broken.db") as store:
+        first = Watch(stop_after=3)
+        with pytest.raises(KeyboardInterrupt):
+            study_of(model, digits).run(store, progress=first)
+        assert first.finished
+        running = read_study(store)[0]
+        assert not running.complete
+        second = Watch()
+        resumed = study_of(model, digits).run(store, progress=second)
+    assert second.done == 3
+    assert len(second.records) == 5
+    assert list(map(without_times, resumed.records)) == list(map(without_times, whole.records))
+    assert resumed.summary.verdict == whole.summary.verdict
+    assert resumed.best_models.keys() == whole.best_models.keys() == {"none", "before_activation"}
+
+
+def test_a_rerun_trains_nothing_and_more_seeds_train_only_those(model, digits, tmp_path):
+    with Store(tmp_path / "s.db") as store:
+        first = study_of(model, digits).run(store)
+        again = Watch()
+        assert study_of(model, digits).run(store, progress=again).summary == first.summary
+        assert again.records == []
+        more = Watch()
+        result = study_of(model, digits, seeds=3).run(store, progress=more)
+    assert [record.spec.seed for record in more.records] == [2] * 4
+    assert result.summary.arms[0].seeds == 3
+    assert result.best_models == first.best_models
+
+
+def test_a_crash_in_one_arm_is_a_record_and_takes_its_seed_out(model, digits, tmp_path):
+    study = study_of(model, digits)
+    broken = study._built["before_activation"].model
+    fit = broken.fit
+    calls = []
+
+    def failing(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 1:
+            raise MemoryError("no room left")
+        return fit(*args, **kwargs)
+
+    broken.fit = failing
+    with Store(tmp_path / "s.db") as store:
+        result = study.run(store)
+        again = Watch()
+        retried = study_of(model, digits).run(store, progress=again)
+    failed = [record for record in result.records if record.outcome == "failed"]
+    assert [record.reason for record in failed] == ["MemoryError: no room left"]
+    assert [arm.seeds for arm in result.summary.arms] == [1, 1]
+    assert len(again.records) == 1, "a failed trial runs again"
+    assert [arm.seeds for arm in retried.summary.arms] == [2, 2]
+
+
+def test_the_best_model_is_that_of_the_best_seed(model, digits, tmp_path):
+    with Store(tmp_path / "s.db") as store:
+        result = study_of(model, digits).run(store)
+    own = [r for r in result.records if r.spec.arm == "none"]
+    best = max(own, key=lambda record: record.score)
+    loaded = keras.saving.load_model(result.best_models["none"])
+    from normcraft.trainers import TrialData
+
+    data = TrialData.of_seed(digits, best.spec.seed)
+    values = loaded.evaluate(data.x_validation, data.y_validation, verbose=0, return_dict=True)
+    assert values["accuracy"] == pytest.approx(best.score, abs=1e-6)
+
+
+def test_the_models_of_the_user_are_untouched(model, digits, tmp_path):
+    before = [keras.ops.convert_to_numpy(w).tobytes() for w in model.variables]
+    with Store(tmp_path / "s.db") as store:
+        study_of(model, digits).run(store)
+    assert [keras.ops.convert_to_numpy(w).tobytes() for w in model.variables] == before
+    assert not model.compiled
+
+
+def test_as_given_joins_and_is_the_baseline_where_there_is_normalization(digits):
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Flatten(),
+            layers.Dense(8),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Dense(10, "softmax"),
+        ]
+    )
+    study = Study(model, digits, budget=Budget(2, 1, 1))
+    assert [arm.name for arm in study.arms] == [
+        "as_given", "none", "before_activation", "after_activation",
+    ]  # fmt: skip
+    assert study.about.baseline == "as_given"
+
+
+def test_an_arm_that_could_insert_nothing_says_so(model, digits):
+    study = Study(model, digits, grid=Grid(placements=("none", "before_add")), budget=Budget(1, 1, 1))
+    assert any(note.startswith("before_add: nothing was inserted") for note in study.about.notes)
+
+
+def test_an_unknown_baseline_is_one_clear_line(model, digits):
+    with pytest.raises(InputError, match="unknown baseline: received 'nothing'"):
+        study_of(model, digits, options=Options(baseline="nothing"))
+
+
+def test_a_study_of_another_model_or_data_has_another_identity(model, digits):
+    study = study_of(model, digits)
+    assert study.identity == study_of(model, digits).identity
+    assert study.identity != study_of(model, replace(digits, x_train=digits.x_train * 2)).identity
+    assert study.identity != study_of(model, digits, options=Options(optimizer="sgd")).identity

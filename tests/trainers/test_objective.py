@@ -1,0 +1,121 @@
+"""Loss, metric and direction: from the compiled model, else from output and labels."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from normcraft._core.errors import InputError
+from normcraft.data import from_arrays
+from normcraft.trainers import TrialData, ensure_compiled, find_objective
+from normcraft.trainers.chance import chance_score, constant_prediction
+
+layers = keras.layers
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(60, 4)).astype("float32")
+
+
+def model_with(units: int, activation: str | None = None) -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), layers.Dense(units, activation)])
+
+
+CLASSES = RANDOM.integers(0, 3, 60)
+CASES = [
+    (model_with(3, "softmax"), CLASSES, "accuracy", True),
+    (model_with(3), CLASSES, "accuracy", True),
+    (model_with(3, "softmax"), np.eye(3, dtype="float32")[CLASSES], "accuracy", True),
+    (model_with(1, "sigmoid"), CLASSES > 0, "binary_accuracy", True),
+    (model_with(1), X @ np.ones(4, "float32") * 3, "mean_absolute_error", False),
+    (model_with(2), X[:, :2] * 2, "mean_absolute_error", False),
+]
+
+
+@pytest.mark.parametrize(("model", "y", "metric", "up"), CASES)
+def test_an_uncompiled_model_is_compiled_by_its_labels(model, y, metric, up):
+    model = keras.models.clone_model(model)
+    ensure_compiled(model, np.asarray(y))
+    objective = find_objective(model, X, np.asarray(y))
+    assert (objective.metric, objective.higher_is_better) == (metric, up)
+
+
+def test_logits_are_seen():
+    model = model_with(3)
+    ensure_compiled(model, CLASSES)
+    assert model.loss.from_logits
+
+
+def test_a_compiled_model_keeps_its_settings():
+    model = model_with(3, "softmax")
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["sparse_top_k_categorical_accuracy"])
+    ensure_compiled(model, CLASSES)
+    assert type(model.optimizer).__name__ == "SGD"
+    assert find_objective(model, X, CLASSES).metric == "sparse_top_k_categorical_accuracy"
+
+
+def test_names_go_before_the_compiled_settings():
+    model = model_with(3, "softmax")
+    model.compile("sgd", "mse")
+    ensure_compiled(
+        model,
+        CLASSES,
+        loss="sparse_categorical_crossentropy",
+        metric="sparse_categorical_accuracy",
+        optimizer="rmsprop",
+    )
+    objective = find_objective(model, X, CLASSES, metric="sparse_categorical_accuracy")
+    assert objective.metric == "sparse_categorical_accuracy"
+    assert type(model.optimizer).__name__ == "RMSprop"
+
+
+def test_without_a_metric_the_loss_judges():
+    model = model_with(1)
+    model.compile("sgd", "mse")
+    objective = find_objective(model, X, X[:, :1])
+    assert (objective.metric, objective.higher_is_better) == ("loss", False)
+
+
+@pytest.mark.parametrize("what", ["loss", "metric", "optimizer"])
+def test_an_unknown_name_is_one_clear_line(what):
+    with pytest.raises(InputError, match=f"unknown {what}.*'nonsense'"):
+        ensure_compiled(model_with(3, "softmax"), CLASSES, **{what: "nonsense"})
+
+
+def test_labels_beyond_the_output_are_refused():
+    model = model_with(3, "softmax")
+    ensure_compiled(model, CLASSES)
+    with pytest.raises(InputError, match="labels from 0 to 3, expected 0 to 2"):
+        find_objective(model, X[:4], np.array([0, 1, 2, 3]))
+
+
+def test_data_that_do_not_fit_are_one_clear_line():
+    model = model_with(3, "softmax")
+    ensure_compiled(model, CLASSES)
+    with pytest.raises(InputError, match="cannot be evaluated on this data"):
+        find_objective(model, X[:, :2], CLASSES)
+
+
+@pytest.mark.parametrize(("model", "y", "metric", "up"), CASES)
+def test_chance_is_the_score_of_the_best_constant(model, y, metric, up):
+    y = np.asarray(y)
+    model = keras.models.clone_model(model)
+    ensure_compiled(model, y)
+    data = TrialData.of_seed(from_arrays(X, y), 0)
+    score = chance_score(model, data, metric)
+    train, valid = np.asarray(data.everything()[1], float), np.asarray(data.y_validation, float)
+    if metric == "mean_absolute_error":
+        expected = np.abs(valid - train.mean(0)).mean()
+    elif y.ndim == 2:
+        expected = (valid.argmax(-1) == train.mean(0).argmax()).mean()
+    else:
+        expected = (valid == np.bincount(train.astype(int)).argmax()).mean()
+    assert score == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_constant_in_logits_is_the_same_constant():
+    y = np.array([0, 1, 1, 2])
+    logits = constant_prediction(y, (None, 3), logits=True)
+    shares = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose(shares, constant_prediction(y, (None, 3), logits=False), rtol=1e-6)
+    odds = constant_prediction(np.array([0.0, 1, 1, 1]), (None, 1), logits=True)
+    np.testing.assert_allclose(1 / (1 + np.exp(-odds)), [0.75])
