@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -179,7 +180,7 @@ def pooled(kind, x):
 def depthwise(kind, x):
     if kind == "image":
         return layers.ReLU()(layers.DepthwiseConv2D(3, padding="same")(x))
-    return layers.EinsumDense("...c,cd->...d", (*x.shape[1:-1], CHANNELS), bias_axes="d")(x)
+    return layers.EinsumDense("...c,cd->...d", CHANNELS, bias_axes="d")(x)
 
 
 def convolved(kind, x):
@@ -218,13 +219,35 @@ def chained(model: keras.Model) -> keras.Model:
     return keras.Sequential([keras.Input(model.inputs[0].shape[1:]), *model.layers[1:]])
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """A small model to be built in the test (Keras draws random numbers, strategies must not)."""
+
+    kind: str
+    blocks: tuple
+    head: str
+    flatten: bool
+    sequential: bool
+
+    def build(self) -> keras.Model:
+        """The built model with random weights."""
+        model = build(self.kind, self.blocks, self.head, flatten=self.flatten)
+        return randomise(chained(model) if self.sequential else model)
+
+    def __repr__(self) -> str:
+        names = [block.__name__ for block in self.blocks]
+        return f"{self.kind} {names} {self.head} {self.flatten=} {self.sequential=}"
+
+
 @st.composite
-def models(draw) -> keras.Model:
-    """Small built models with random weights, Functional and Sequential."""
-    kind = draw(st.sampled_from(sorted(SHAPES)))
+def recipes(draw) -> Recipe:
+    """Small models, Functional and Sequential."""
     sequential = draw(st.booleans())
     blocks = st.sampled_from(CHAINED if sequential else CHAINED + BRANCHED)
-    heads = st.sampled_from(HEADS[:3] if sequential else HEADS)
-    chosen = draw(st.lists(blocks, min_size=1, max_size=3))
-    model = build(kind, chosen, draw(heads), flatten=draw(st.booleans()))
-    return randomise(chained(model) if sequential else model)
+    return Recipe(
+        kind=draw(st.sampled_from(sorted(SHAPES))),
+        blocks=tuple(draw(st.lists(blocks, min_size=1, max_size=3))),
+        head=draw(st.sampled_from(HEADS[:3] if sequential else HEADS)),
+        flatten=draw(st.booleans()),
+        sequential=sequential,
+    )

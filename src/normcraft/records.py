@@ -263,6 +263,7 @@ class Verdict:
         p_value: Holm-adjusted p-value.
         smallest_detectable: The smallest difference that this many seeds could have shown.
         smallest_effect: The difference that counts as practically none.
+        level: Significance level that decided; `interval` covers 1 − `level`.
     """
 
     sentence: str
@@ -274,6 +275,7 @@ class Verdict:
     p_value: float | None
     smallest_detectable: float | None = None
     smallest_effect: float = 0.005
+    level: float = 0.05
 
     def __str__(self) -> str:
         return self.sentence
@@ -302,7 +304,7 @@ class Summary:
         data: The data, for a heading.
         notes: Remarks of the run (scaling, refused sites, a change of trainer), one line each.
         command: How to run it again, as a shell line or Python call.
-        complete: Whether every planned trial has a record.
+        planned: Trials that the study consists of; None where that is not known.
     """
 
     verdict: Verdict
@@ -320,4 +322,9 @@ class Summary:
     data: str
     notes: tuple[str, ...] = ()
     command: str | None = None
-    complete: bool = True
+    planned: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned trial has a record."""
+        return self.planned is None or self.trials >= self.planned

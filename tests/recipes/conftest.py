@@ -19,12 +19,12 @@ def real_arrays(name, count):
 
 @pytest.fixture(scope="session")
 def mnist():
-    return real_arrays("mnist.npz", 640)
+    return real_arrays("mnist.npz", 320)
 
 
 @pytest.fixture(scope="session")
 def fer2013():
-    return real_arrays("fer2013_12k.npz", 96)
+    return real_arrays("fer2013_12k.npz", 32)
 
 
 @pytest.fixture(scope="session")

@@ -34,8 +34,8 @@ def test_activation_and_learning_rate_are_those_asked_for():
 def test_it_trains_on_mnist_plain_and_normalized(mnist, losses):
     x, y = mnist
     for placement in ("as_seed", "before_activation+output"):
-        first, second = losses(blog_cnn(placement), x / 255, y)
-        assert second < 0.7 * first
+        first, second = losses(blog_cnn(placement), x / 255, y, batch_size=16)
+        assert second < 0.8 * first
 
 
 @pytest.mark.parametrize("activation", ["rulu", None, "", 3])

@@ -24,8 +24,8 @@ def test_it_trains_on_raw_pixels_and_learns_their_scale(mnist, losses):
     x, y = mnist
     assert x.max() == 255
     model = bn_first()
-    first, second = losses(model, x, y)
-    assert second < 0.7 * first
+    first, second = losses(model, x, y, batch_size=16)
+    assert second < 0.8 * first
     mean = keras.ops.convert_to_numpy(model.layers[0].moving_mean)
     # 40 updates at momentum .99 carry a third of the way from 0 to the pixels' mean.
     assert float(mean[0]) == pytest.approx((1 - 0.99**40) * x.mean(), rel=0.05)

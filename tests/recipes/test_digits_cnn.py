@@ -1,3 +1,4 @@
+import keras
 import pytest
 
 from normcraft.recipes import digits_cnn
@@ -16,7 +17,9 @@ def test_two_epochs_on_real_digits_beat_chance(digits, losses, placement):
     x, y = digits
     model = digits_cnn(placement)
     losses(model, x[:1500], y[:1500])
-    assert model.evaluate(x[1500:], y[1500:], verbose=0)[1] > 0.5
+    # The statistics of the batch: after 94 steps moving averages still hold 39% of their start.
+    found = keras.ops.convert_to_numpy(model(x[1500:], training=True)).argmax(axis=1)
+    assert (found == y[1500:]).mean() > 0.5
 
 
 def test_widths_are_sizes():

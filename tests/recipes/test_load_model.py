@@ -163,14 +163,17 @@ class TestKerasFiles:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"", "received an empty file, expected a file that model.save"),
-            (b"\x89HDF\r\n\x1a\n" + bytes(99), "received an HDF5 file.*save it as .keras"),
-            (random.Random(0).randbytes(5000), "no archive.*may be damaged or cut short"),
+            (b"", "an empty file, expected a file that model.save"),
+            (b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file.*save it as .keras"),
+            (
+                random.Random(0).randbytes(5000),
+                "bytes that are no archive.*may be damaged or cut short",
+            ),
         ],
     )
     def test_bytes_that_are_no_archive_are_refused(self, tmp_path, content, message):
         (tmp_path / "m.keras").write_bytes(content)
-        refused(f"'m.keras' is no .keras file: {message}", "m.keras")
+        refused(f"'m.keras' is no .keras file: received {message}", "m.keras")
 
     def test_no_cut_and_no_flipped_byte_ends_in_anything_but_one_line(self, tmp_path):
         small().save("m.keras")
@@ -237,6 +240,12 @@ class TestKerasFiles:
         keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x * 2)]).save("m.keras")
         load_model("m.keras", unsafe=True)
         refused("holds Python code", "m.keras")
+
+    def test_a_model_saved_before_it_was_trained_loads_without_a_warning(self):
+        model = small()
+        model.compile("adam", "mse")
+        model.save("m.keras")
+        assert load_model("m.keras").compiled
 
     @pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
     def test_a_model_that_was_never_built_is_refused(self):

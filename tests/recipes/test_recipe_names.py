@@ -27,20 +27,13 @@ def test_a_recipe_can_be_sent_to_another_process():
     assert pickle.loads(pickle.dumps(recipes.mlp)) is recipes.mlp
 
 
-@pytest.mark.parametrize(
-    "first",
-    ["recipes.blog_cnn", "recipes.load_recipe('blog_cnn')", "recipes.load_model('blog_cnn')"],
-)
-def test_importing_the_recipes_loads_neither_keras_nor_a_backend(first):
+def test_importing_the_recipes_loads_neither_keras_nor_a_backend():
     code = (
         "import sys; from normcraft import recipes\n"
-        "assert 'keras' not in sys.modules\n"
-        f"{first}\n"
-        "assert 'keras' in sys.modules\n"
+        "assert not {'keras', 'jax', 'tensorflow', 'torch'} & set(sys.modules)\n"
+        "assert recipes.load_model('blog_cnn').name == 'blog_cnn'\n"
         "assert recipes.blog_cnn().count_params() == 93322"
     )
-    if first != "recipes.blog_cnn":
-        code = code.replace("assert 'keras' not in sys.modules\n", "")
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ
     )

@@ -137,12 +137,9 @@ def test_script_json_cannot_end_its_script():
     assert json.loads(text) == HOSTILE
 
 
-@pytest.mark.parametrize(
-    ("planned", "words"), [(48, "running: 3 of 48 trials"), (None, "running: 3 trials so far")]
-)
-def test_a_comparison_that_runs_says_how_far_it_is(comparison, planned, words):
-    summary, arms, records = comparison(seeds=1, complete=False)
-    assert words in Page(render_html(summary, arms, records, planned=planned)).text
+def test_a_comparison_that_runs_says_how_far_it_is(comparison):
+    summary, arms, records = comparison(seeds=1, planned=48)
+    assert "running: 3 of 48 trials" in Page(render_html(summary, arms, records)).text
 
 
 def test_a_finished_comparison_does_not_say_that_it_runs(whole):
@@ -150,7 +147,7 @@ def test_a_finished_comparison_does_not_say_that_it_runs(whole):
 
 
 def test_a_page_without_any_result(empty):
-    text = Page(render_html(empty(complete=False), (), ())).text
+    text = Page(render_html(empty(planned=9), (), ())).text
     assert "no trial has ended yet" in text
     assert "No arm has a result yet." in text
     assert "as Keras code" not in text

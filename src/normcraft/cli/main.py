@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import traceback
 from typing import Annotated
@@ -50,6 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: Arguments after the program's name; None for those of the process.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own greetings
     given = sys.argv[1:] if arguments is None else arguments
     sys.exit(_run(given))
 

@@ -49,6 +49,8 @@ def finish(model: keras.Model, placement: str | Placement, kind: str) -> keras.M
     """  # noqa: DOC501 - ruff does not see through unknown_name
     load_kind(kind)  # names the kinds there are, also where none is going to be inserted
     if placement == AS_SEED:
+        # Else Keras warns when the model is saved and loaded before it was trained.
+        model.optimizer.build(model.trainable_variables)
         return model
     names = [name.strip() for name in str(placement).split("+")]
     known = (*placement_names(), AS_SEED)

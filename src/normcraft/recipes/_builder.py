@@ -172,7 +172,7 @@ def _run_file(path: Path) -> ModuleType:
     # A name of its own: the user's `test.py` must not stand in for a module that has that name.
     mark = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
     module = ModuleType(f"normcraft_user_file_{mark}")
-    module.__file__ = str(path.resolve())
+    module.__file__, module.__package__ = str(path.resolve()), ""
     before = sys.modules.get(module.__name__)
     sys.modules[module.__name__] = module
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -37,7 +38,10 @@ def load_keras_file(path: Path, *, unsafe: bool = False) -> keras.Model:
     name = str(path)
     _check_archive(path)
     try:
-        model = keras.saving.load_model(name, safe_mode=not unsafe)
+        with warnings.catch_warnings():
+            # A model that was saved before it was trained has an optimizer without a state.
+            warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+            model = keras.saving.load_model(name, safe_mode=not unsafe)
     except Exception as error:
         raise _loading_error(name, error) from error
     return check_model(model, f"the model in {name!r}")

@@ -61,6 +61,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "p_value": verdict.p_value,
         "smallest_detectable": verdict.smallest_detectable,
         "smallest_effect": verdict.smallest_effect,
+        "level": verdict.level,
     }
 
 

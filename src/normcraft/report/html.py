@@ -36,7 +36,6 @@ def render_html(
     records: Sequence[TrialRecord],
     *,
     code: str | None = None,
-    planned: int | None = None,
 ) -> str:
     """The comparison as one HTML page, with figures, the winner's code and how to run it again.
 
@@ -49,7 +48,6 @@ def render_html(
         arms: Its arms, with what was edited and their configurations.
         records: What came of its trials; may be empty.
         code: Keras code of the winner; None to write it from the arm's configuration.
-        planned: How many trials there will be, for a comparison that still runs.
 
     Returns:
         HTML text.
@@ -68,7 +66,7 @@ def render_html(
     quantities: tuple[Quantity, ...] = ("score", "loss")
     text: str = _template().render(
         _assets()
-        | _heading(summary, planned)
+        | _heading(summary)
         | _code(summary, arms, code)
         | {
             "summary": summary,
@@ -143,10 +141,8 @@ def _plain(figure: Any) -> dict[str, Any]:
     return values
 
 
-def _heading(summary: Summary, planned: int | None) -> dict[str, str]:
-    ended = (
-        f"{summary.trials} of {planned} trials" if planned else f"{summary.trials} trials so far"
-    )
+def _heading(summary: Summary) -> dict[str, str]:
+    ended = f"{summary.trials} of {summary.planned} trials"
     return {
         "title": visible(f"{summary.model} on {summary.data}"),
         "badge": _BADGES[summary.verdict.outcome],

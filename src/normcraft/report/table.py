@@ -106,7 +106,8 @@ def _circumstances(summary: Summary) -> str:
     seeds = paired_seeds(summary)
     parts = [f"{seeds} paired {'seed' if seeds == 1 else 'seeds'}"] if seeds else []
     trials = f"{summary.trials} {'trial' if summary.trials == 1 else 'trials'}"
-    parts.append(trials if summary.complete else f"running: {trials} so far")
+    ended = f"running: {summary.trials} of {summary.planned} trials"
+    parts.append(trials if summary.complete else ended)
     parts.append(f"{amount(summary.seconds) or '0'} s")
     parts.append(f"trainer {visible(summary.trainer)}, executor {visible(summary.executor)}")
     return ", ".join(parts)

@@ -99,7 +99,7 @@ def conclude(
         data=about.data,
         notes=tuple(about.notes),
         command=about.command,
-        complete=len(records) == len(specs),
+        planned=len(specs),
     )
 
 

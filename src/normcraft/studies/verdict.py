@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, floor, inf, log10
+from math import inf
 from typing import Literal, cast
 
 import numpy as np
@@ -16,10 +16,10 @@ import numpy as np
 from normcraft._core.errors import InputError
 from normcraft.records import Verdict, VerdictOutcome
 from normcraft.studies.selection import FloatArray, chosen_values
-from normcraft.studies.signflip import Interval, interval, p_value, pairs_needed
+from normcraft.studies.signflip import Interval, interval, p_value
+from normcraft.studies.wording import Metric, Wording, detectable, too_few
 
 __all__ = ["Comparison", "Metric", "compare_with_baseline", "decide", "holm"]
-
 
 ArmOutcome = Literal["better", "worse", "equal", "cannot_tell"]
 
@@ -43,21 +43,6 @@ class Comparison:
     level: float
     p_value: float
     outcome: ArmOutcome
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How differences of a metric are put into words.
-
-    Attributes:
-        name: Name of the metric.
-        higher_is_better: Its direction.
-        as_fraction: Whether it is a fraction, which is told in points (hundredths).
-    """
-
-    name: str
-    higher_is_better: bool = True
-    as_fraction: bool = True
 
 
 def holm(
@@ -179,10 +164,10 @@ def decide(
         )
     found, arm, other = _judged(comparisons, baseline)
     if found.interval is None:
-        why = _too_few(pairs, len(comparisons), level, incomplete)
+        why = too_few(pairs, len(comparisons), level, incomplete)
         sentence = f"cannot tell {arm} from {other}: {why}"
     else:
-        sentence = _Wording(found, metric, pairs, len(comparisons), smallest_effect).tell(
+        sentence = Wording(found, metric, pairs, len(comparisons), smallest_effect).tell(
             arm, other
         )
     return Verdict(
@@ -193,8 +178,9 @@ def decide(
         difference=found.difference,
         interval=found.interval,
         p_value=found.p_value,
-        smallest_detectable=_detectable(found) if found.outcome == "cannot_tell" else None,
+        smallest_detectable=detectable(found) if found.outcome == "cannot_tell" else None,
         smallest_effect=smallest_effect,
+        level=found.level,
     )
 
 
@@ -222,113 +208,3 @@ def _judged(comparisons: Sequence[Comparison], baseline: str) -> tuple[Compariso
     bounds = found.interval and (-found.interval[1], -found.interval[0])
     turned = replace(found, difference=-found.difference, interval=bounds, outcome="better")
     return turned, baseline, found.arm
-
-
-def _detectable(found: Comparison) -> float | None:
-    # The distance to the farther end: a shift by more than this excludes zero on either side.
-    return found.interval and max(
-        found.interval[1] - found.difference, found.difference - found.interval[0]
-    )
-
-
-def _too_few(pairs: int, comparisons: int, level: float, incomplete: int) -> str:
-    needed = pairs_needed(level / comparisons)
-    family = f" over {comparisons} comparisons" if comparisons > 1 else ""
-    hint = f"add --seeds {max(8, needed)}"
-    if pairs + incomplete >= needed:
-        hint = f"{incomplete} more lack a result in some arm, run it again to complete them"
-    return (
-        f"{pairs} paired seed{'s' if pairs > 1 else ''} cannot reach significance at {level:g}"
-        f"{family}, at least {needed} are needed: {hint}"
-    )
-
-
-@dataclass(frozen=True)
-class _Wording:
-    # All figures of a sentence are rounded alike, so that none contradicts another.
-    found: Comparison
-    metric: Metric
-    pairs: int
-    comparisons: int
-    smallest_effect: float
-
-    def tell(self, arm: str, other: str) -> str:
-        if self.found.outcome == "better":
-            by = f" by {self.amount}" if self.metric.as_fraction else f": {self.amount}"
-            return f"{arm} is better than {other}{by} ({self.evidence}, {self.seeds})"
-        the = "the difference is " if self.metric.as_fraction else ""
-        if self.found.outcome == "equal":
-            return (
-                f"{arm} and {other} are practically equal: {the}{self.amount} "
-                f"({self.evidence}, {self.seeds}), within {self.bound}"
-            )
-        return (
-            f"cannot tell {arm} from {other}: {the}{self.amount} ({self.evidence}); with "
-            f"{self.seeds} only a difference of {self.detectable} or more could have been shown"
-        )
-
-    @property
-    def scale(self) -> int:
-        # A metric's name goes with "higher" or "lower", never with a negative difference.
-        if self.metric.as_fraction:
-            return 100
-        return -1 if self.found.difference < 0 else 1
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        low, high = sorted(self.scale * end for end in self.found.interval or (0.0, 0.0))
-        return low, high
-
-    @property
-    def digits(self) -> int:
-        # Enough that a bound which excludes zero, the width and the smallest effect do not vanish.
-        low, high = self.ends
-        matter = [high - low if high - low > 1e-9 * max(-low, high) else 0.0]
-        if low > 0 or high < 0:
-            matter.append(min(abs(low), abs(high)))
-        least = 1 if self.metric.as_fraction else 1 - _exponent(max(-low, high))
-        if self.found.outcome == "equal":
-            effect = abs(self.scale) * self.smallest_effect
-            two = 1 - _exponent(effect)
-            least = max(least, two - (round(effect, two - 1) == round(effect, two)))
-        return max(0, least, *(-_exponent(value) for value in matter if value))
-
-    @property
-    def amount(self) -> str:
-        figure = self.number(self.scale * self.found.difference)
-        if self.metric.as_fraction:
-            return f"{figure} points"
-        word = "higher" if self.metric.higher_is_better == (self.scale > 0) else "lower"
-        return f"{self.metric.name} {word} by {figure}"
-
-    @property
-    def evidence(self) -> str:
-        low, high = map(self.number, self.ends)
-        family = f", Holm over {self.comparisons} comparisons" if self.comparisons > 1 else ""
-        return f"{100 * (1 - self.found.level):.4g}% interval {low} to {high}{family}"
-
-    @property
-    def seeds(self) -> str:
-        return f"{self.pairs} paired seeds"
-
-    @property
-    def bound(self) -> str:
-        figure = self.number(abs(self.scale) * self.smallest_effect)
-        figure = figure.rstrip("0").rstrip(".") if "." in figure else figure
-        if not self.metric.as_fraction:
-            return figure
-        return {"0.5": "half a point", "1": "one point"}.get(figure, f"{figure} points")
-
-    @property
-    def detectable(self) -> str:
-        steps = abs(self.scale) * (_detectable(self.found) or 0.0) * 10**self.digits
-        figure = self.number(ceil(round(steps, 6)) / 10**self.digits)
-        return f"{figure} points" if self.metric.as_fraction else figure
-
-    def number(self, value: float) -> str:
-        text = f"{value:.{self.digits}f}"
-        return text if float(text) else text.removeprefix("-")
-
-
-def _exponent(value: float) -> int:
-    return floor(log10(value)) if value > 0 else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,11 @@ __all__ = ["FitTrainer"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ACTIVATION_SAMPLES = 64
+
+# TensorFlow warns when a fourth function is traced; a study compiles several models by design.
+logging.getLogger("tensorflow").addFilter(
+    lambda record: "triggered tf.function retracing" not in record.getMessage()
+)
 
 
 class FitTrainer:
