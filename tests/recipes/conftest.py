@@ -6,6 +6,8 @@ import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+# On JAX every new shape of a weight costs a compilation of its initializer: these tests share few.
+
 
 def real_arrays(name, count):
     """The first training images of a file of real data, with a channel axis, raw."""

@@ -32,8 +32,8 @@ def test_every_layer_of_a_whole_model_is_converted_at_once():
 def test_the_converted_model_is_the_one_written_by_hand():
     plain = keras.Sequential(
         [
-            keras.Input((6, 6, 2)),
-            layers.Conv2D(3, 3, activation="relu", name="a"),
+            keras.Input((6, 6, 1)),
+            layers.Conv2D(4, 3, activation="relu", name="a"),
             layers.Flatten(),
             layers.Dense(4, activation="sigmoid", name="b"),
             layers.Dense(2, name="c"),
@@ -41,8 +41,8 @@ def test_the_converted_model_is_the_one_written_by_hand():
     )
     by_hand = keras.Sequential(
         [
-            keras.Input((6, 6, 2)),
-            layers.Conv2D(3, 3, use_bias=False),
+            keras.Input((6, 6, 1)),
+            layers.Conv2D(4, 3, use_bias=False),
             layers.BatchNormalization(),
             layers.Activation("relu"),
             layers.Flatten(),
@@ -54,7 +54,7 @@ def test_the_converted_model_is_the_one_written_by_hand():
     )
     converted = insert_normalization(plain, "before_activation").model
     by_hand.set_weights(converted.get_weights())
-    x = np.random.default_rng(0).normal(size=(5, 6, 6, 2)).astype("float32")
+    x = np.random.default_rng(0).normal(size=(5, 6, 6, 1)).astype("float32")
     for training in (False, True):
         np.testing.assert_allclose(
             *(

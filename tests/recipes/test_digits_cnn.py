@@ -23,10 +23,10 @@ def test_two_epochs_on_real_digits_beat_chance(digits, losses, placement):
 
 
 def test_widths_are_sizes():
-    model = digits_cnn(input_shape=(28, 28, 3), filters=(4, 6), units=5)
-    assert model.input_shape == (None, 28, 28, 3)
-    assert model.get_layer("conv2").filters == 6
-    assert model.get_layer("dense1").units == 5
+    model = digits_cnn(input_shape=(9, 11, 1), filters=(32, 64), units=128)
+    assert model.input_shape == (None, 9, 11, 1)
+    assert model.get_layer("conv2").filters == 64
+    assert model.get_layer("dense1").units == 128
 
 
 def test_filters_and_units_are_checked():

@@ -64,9 +64,9 @@ def test_it_learns_a_real_table_as_the_seed_trains_it(wine):
 
 
 def test_widths_and_dropout_are_sizes():
-    model = mlp(inputs=30, units=8, dropout=0)
+    model = mlp(inputs=30, units=14, dropout=0)
     assert model.input_shape == (None, 30)
-    assert model.get_layer("dense2").units == 8
+    assert model.get_layer("dense2").units == 14
     assert model.get_layer("dropout1").rate == 0
 
 

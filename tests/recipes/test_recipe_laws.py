@@ -22,7 +22,7 @@ SAMPLE = {
 CLASSES = {"emotion_cnn": 7, "mlp": 2, "tabular_mlp": 2}
 # Sizes with which every kind that takes tables has channels enough at every place.
 WIDE = {
-    "bn_first": {"input_shape": (12, 12, 4)},
+    "bn_first": {"input_shape": (28, 28, 4)},
     "mlp": {"classes": 8},
     "tabular_mlp": {"inputs": "batch", "features": 8},
 }
@@ -193,9 +193,9 @@ class TestImages:
             "pooled_cnn": 10,
         }[name]
         build = load_recipe(name)
-        graph = LayerGraph.read(build(input_shape=(smallest, smallest + 1, 3)))
+        graph = LayerGraph.read(build(input_shape=(smallest, smallest + 1, 1)))
         assert all(n != 0 for value in graph.calls[-1].inputs for n in value.shape)
         with pytest.raises(
             ValueError, match=f"too small for this network.*at least {smallest} x {smallest}"
         ):
-            build(input_shape=(smallest + 1, smallest - 1, 3))
+            build(input_shape=(smallest + 1, smallest - 1, 1))

@@ -77,7 +77,7 @@ def test_scaled_columns_learn_a_real_table_that_raw_ones_do_not(wine, losses):
 
 
 def test_hidden_layers_are_as_many_as_units():
-    names = [layer.name for layer in tabular_mlp(units=(4, 3, 2)).layers]
+    names = [layer.name for layer in tabular_mlp(units=(32, 32, 32)).layers]
     assert names == ["dense1", "dense2", "dense3", "dense4"]
 
 

@@ -13,13 +13,25 @@ from normcraft.report.palette import strokes
 from normcraft.report.rates import learning_rates_figure
 
 
-def line_of(figure, arm, quantity="score"):
+def trace_of(figure, arm, mode, quantity="score"):
     (found,) = [
         trace
         for trace in figure.data
-        if trace.legendgroup == arm and trace.meta == quantity and trace.name
+        if trace.legendgroup == arm and trace.meta == quantity and trace.mode == mode
     ]
     return found
+
+
+def line_of(figure, arm, quantity="score"):
+    return trace_of(figure, arm, "lines+markers", quantity)
+
+
+def test_a_diamond_marks_the_mean_that_is_judged(comparison):
+    summary, arms, records = comparison()
+    mark = trace_of(curves_figure(summary, arms, records), "none", "markers")
+    judged = [record.score for record in records if record.spec.arm == "none"]
+    np.testing.assert_allclose(mark.y, [100 * np.mean(judged)])
+    assert mark.x == (10,)
 
 
 def test_the_line_is_the_mean_over_seeds_and_the_band_their_range(comparison):

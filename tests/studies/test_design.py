@@ -41,6 +41,7 @@ def test_names_are_unique_and_say_only_what_varies():
         (lambda: Grid(placements=("",)), "empty placement"),
         (lambda: Grid(placements=()), "placements is empty"),
         (lambda: Grid(kinds=("bach",)), "unknown kind.*did you mean 'batch'"),
+        (lambda: Grid(activations=("reluu",)), "unknown activation: received 'reluu'"),
         (lambda: Grid(learning_rates=(0.1, -1.0)), "bad learning rate: received -1.0"),
         (lambda: Grid(learning_rates=(float("nan"),)), "bad learning rate: received nan"),
         (lambda: Grid(batch_sizes=(0,)), "bad batch size: received 0, expected a whole number"),

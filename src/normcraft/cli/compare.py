@@ -177,6 +177,10 @@ def _check_output(output: Path, *, force: bool) -> None:
 
 def _report_path(report: Path | None, store: Path, *, force: bool) -> Path:
     """Where the report goes; an existing file of another origin needs `--force`."""
+    if store.is_dir():
+        raise InputError(
+            "the store is a folder", received=repr(str(store)), expected="the path of a .db file"
+        )
     own = store.with_suffix(".html")
     page = report or own
     if page == own:
@@ -198,11 +202,13 @@ def _write(comparison: Comparison, page: Path, output: Path | None, *, force: bo
 
 
 def _print(comparison: Comparison, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from normcraft.report.table import render_text, table
+
     if as_json:
         print(json.dumps(comparison.document()))
-    else:
-        from rich.console import Console
-
-        from normcraft.report.table import table
-
+    elif sys.stdout.isatty():
         Console().print(table(comparison.summary))
+    else:
+        print(render_text(comparison.summary), end="")

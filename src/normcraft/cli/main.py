@@ -33,16 +33,22 @@ app.command()(compare)
 app.command()(report)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"normcraft {normcraft.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def common(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, help="Print the version and stop.")
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version and stop."
+        ),
     ] = False,
 ) -> None:
     """Put normalization where it helps in a Keras model, prove that it does, ship it."""
-    if version:
-        print(f"normcraft {normcraft.__version__}")
-        raise typer.Exit
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -53,21 +59,23 @@ def main(arguments: list[str] | None = None) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's own greetings
     given = sys.argv[1:] if arguments is None else arguments
-    sys.exit(_run(given))
+    sys.exit(_run(given or ["--help"]))
 
 
 def _run(arguments: list[str]) -> int:
     usage_error = importlib.import_module(typer.BadParameter.__module__).UsageError
     try:
         code = app(arguments, prog_name="normcraft", standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except typer.Exit as stop:  # Ctrl-C becomes one, too
-        if stop.exit_code == INTERRUPTED:
+        if code == INTERRUPTED:  # what Typer makes of Ctrl-C
             print("stopped; run the same command again to continue", file=sys.stderr)
-        return int(stop.exit_code)
+        return code if isinstance(code, int) else 0
     except usage_error as error:
-        help_hint = "see normcraft --help"
-        return _fail(NormcraftError(error.format_message().rstrip("."), hint=help_hint), arguments)
+        problem = NormcraftError(
+            error.format_message().rstrip("."),
+            received=_received(error, arguments),
+            hint="see normcraft --help",
+        )
+        return _fail(problem, arguments)
     except NormcraftError as error:
         return _fail(error, arguments)
     except BrokenPipeError:
@@ -80,6 +88,13 @@ def _run(arguments: list[str]) -> int:
             hint="add --verbose for the traceback; if it is a bug of normcraft, please report it",
         )
         return _fail(problem, arguments)
+
+
+def _received(error: Exception, arguments: list[str]) -> str | None:
+    """The value that was given to the option that an error is about."""
+    names = getattr(getattr(error, "param", None), "opts", ())
+    values = [arguments[arguments.index(name) + 1 :] for name in names if name in arguments]
+    return next((repr(value[0]) for value in values if value), None)
 
 
 def _fail(error: NormcraftError, arguments: list[str]) -> int:

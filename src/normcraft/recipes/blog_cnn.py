@@ -6,15 +6,8 @@ import keras
 from keras import layers
 
 from normcraft.placements import Placement
-from normcraft.recipes._build import (
-    AS_SEED,
-    channels_last,
-    check_activation,
-    check_classes,
-    check_image,
-    check_rate,
-    finish,
-)
+from normcraft.recipes._build import AS_SEED, channels_last, finish
+from normcraft.recipes._sizes import check_activation, check_classes, check_image, check_rate
 
 __all__ = ["build"]
 

@@ -6,15 +6,8 @@ import keras
 from keras import layers
 
 from normcraft.placements import Placement
-from normcraft.recipes._build import (
-    AS_SEED,
-    channels_last,
-    check_classes,
-    check_image,
-    finish,
-    normalization,
-    seed_kind,
-)
+from normcraft.recipes._build import AS_SEED, channels_last, finish, normalization, seed_kind
+from normcraft.recipes._sizes import check_classes, check_image
 
 __all__ = ["build"]
 

@@ -9,15 +9,8 @@ import keras
 from keras import layers
 
 from normcraft.placements import Placement
-from normcraft.recipes._build import (
-    AS_SEED,
-    check_classes,
-    check_rate,
-    check_size,
-    finish,
-    normalization,
-    seed_kind,
-)
+from normcraft.recipes._build import AS_SEED, finish, normalization, seed_kind
+from normcraft.recipes._sizes import check_classes, check_rate, check_size
 
 __all__ = ["build"]
 

@@ -10,15 +10,8 @@ from keras import layers
 
 from normcraft._core.errors import InputError, unknown_name
 from normcraft.placements import Placement
-from normcraft.recipes._build import (
-    AS_SEED,
-    check_classes,
-    check_size,
-    check_sizes,
-    finish,
-    seed_kind,
-    seeded,
-)
+from normcraft.recipes._build import AS_SEED, finish, seed_kind, seeded
+from normcraft.recipes._sizes import check_classes, check_size, check_sizes
 
 __all__ = ["build"]
 

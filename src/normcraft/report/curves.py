@@ -10,7 +10,7 @@ from typing import Literal
 from normcraft.records import ArmSummary, TrialRecord
 from normcraft.report.numbers import finite
 
-__all__ = ["CurvePoint", "Quantity", "curve", "trials_of"]
+__all__ = ["CurvePoint", "Quantity", "curve", "judged_mean", "trials_of"]
 
 Quantity = Literal["score", "loss"]
 
@@ -67,3 +67,14 @@ def curve(trials: Iterable[TrialRecord], quantity: Quantity) -> list[CurvePoint]
         CurvePoint(epoch, fmean(found), min(found), max(found), len(found))
         for epoch, found in sorted(values.items())
     ]
+
+
+def judged_mean(trials: Iterable[TrialRecord], quantity: Quantity) -> float | None:
+    """Mean of what finished trials are judged by, with re-estimated statistics.
+
+    Returns:
+        None where no trial was finished.
+    """
+    found = [trial.score if quantity == "score" else trial.loss for trial in trials]
+    values = [value for value in map(finite, found) if value is not None]
+    return fmean(values) if values else None

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from normcraft.records import Arm, ArmSummary, Summary, TrialRecord
 from normcraft.report.axes import layout, plotly_text, score_axis
-from normcraft.report.curves import CurvePoint, Quantity, curve, trials_of
+from normcraft.report.curves import CurvePoint, Quantity, curve, judged_mean, trials_of
 from normcraft.report.escape import visible
 from normcraft.report.numbers import score_format
 from normcraft.report.palette import Stroke, strokes
@@ -26,6 +26,7 @@ def curves_figure(
 
     Each arm is drawn at the learning rate most often chosen for it. A diverged trial ends where it
     diverged; the mean of an epoch is over the trials that reached it, and hovering says how many.
+    The diamond at the end is the mean that is judged, with re-estimated statistics.
 
     Args:
         summary: The judged comparison.
@@ -54,8 +55,8 @@ def curves_figure(
     names = {arm.name for arm in arms}
     for each in shown:
         for arm in summary.arms:
-            points = curve(trials_of(arm, records), each) if arm.name in names else []
-            figure.add_traces(_traces(summary, arm, points, each, shown=each == shown[0]))
+            trials = trials_of(arm, records) if arm.name in names else []
+            figure.add_traces(_traces(summary, arm, trials, each, shown=each == shown[0]))
     axes = {each: _axis(summary, figure, each) for each in shown}
     figure.update_yaxes(axes[shown[0]] if shown else {})
     if len(shown) > 1:
@@ -75,11 +76,12 @@ def has_curves(records: Iterable[TrialRecord], quantity: Quantity) -> bool:
 def _traces(
     summary: Summary,
     arm: ArmSummary,
-    points: Sequence[CurvePoint],
+    trials: Sequence[TrialRecord],
     quantity: Quantity,
     *,
     shown: bool,
 ) -> list[dict[str, Any]]:
+    points, judged = curve(trials, quantity), judged_mean(trials, quantity)
     scale = score_format(summary).scale if quantity == "score" else 1
     stroke = strokes(summary)[arm.name]
     common = {
@@ -88,8 +90,10 @@ def _traces(
         "visible": shown,
         "type": "scatter",
     }
-    band, line = _band(points, scale, stroke), _line(summary, arm, points, scale, stroke)
-    return [common | trace for trace in (band, line) if points]
+    traces = [_band(points, scale, stroke), _line(summary, arm, points, scale, stroke)]
+    if points and judged is not None:
+        traces.append(_judged(summary, arm, points[-1].epoch, judged, scale, stroke))
+    return [common | trace for trace in traces if points]
 
 
 def _band(points: Sequence[CurvePoint], scale: float, stroke: Stroke) -> dict[str, Any]:
@@ -110,7 +114,7 @@ def _band(points: Sequence[CurvePoint], scale: float, stroke: Stroke) -> dict[st
 def _line(
     summary: Summary, arm: ArmSummary, points: Sequence[CurvePoint], scale: float, stroke: Stroke
 ) -> dict[str, Any]:
-    number = f".{score_format(summary).digits}f" if scale != 1 else ".4~g"
+    number = _number(summary, scale)
     span = f"%{{customdata[0]:{number}}} to %{{customdata[1]:{number}}}"
     return {
         "x": [point.epoch for point in points],
@@ -122,6 +126,25 @@ def _line(
         "marker": {"size": 5},
         "hovertemplate": f"%{{y:{number}}} ({span}, seeds: %{{customdata[2]}})",
     }
+
+
+def _judged(
+    summary: Summary, arm: ArmSummary, epoch: int, mean: float, scale: float, stroke: Stroke
+) -> dict[str, Any]:
+    return {
+        "x": [epoch],
+        "y": [scale * mean],
+        "name": plotly_text(f"{arm.name}, re-estimated"),
+        "mode": "markers",
+        "marker": {"symbol": "diamond", "size": 11, "color": stroke.color},
+        "cliponaxis": False,
+        "showlegend": False,
+        "hovertemplate": f"%{{y:{_number(summary, scale)}}}",
+    }
+
+
+def _number(summary: Summary, scale: float) -> str:
+    return f".{score_format(summary).digits}f" if scale != 1 else ".4~g"
 
 
 def _axis(summary: Summary, figure: Any, quantity: Quantity) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+
 from normcraft._core.errors import InputError
 from normcraft.kinds import load_kind
 from normcraft.placements import Placement
@@ -48,6 +50,8 @@ class Grid:
             Placement.parse(placement)
         for kind in self.kinds:
             load_kind(kind)
+        for activation in self.activations or ():
+            _check_activation(activation)
         for rate in self.learning_rates or ():
             _check_number("learning rate", rate, above=0)
         for size in self.batch_sizes:
@@ -132,6 +136,17 @@ def _distinct(field: str, values: Any) -> tuple[Any, ...]:
     if not found:
         raise InputError(f"{field} is empty", received="nothing", expected="at least one value")
     return found
+
+
+def _check_activation(name: Any) -> None:
+    try:
+        keras.activations.get(name)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            "unknown activation",
+            received=repr(name),
+            expected="the name of a Keras activation, for example relu, sigmoid, tanh, gelu",
+        ) from error
 
 
 def _check_number(what: str, value: Any, *, above: int, integer: bool = False) -> None:

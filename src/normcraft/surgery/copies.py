@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import textwrap
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ import keras
 from normcraft._core.errors import SurgeryError
 from normcraft._core.keras_private import sublayers, trusted_code
 
-__all__ = ["copy_layer", "copy_object", "depth_checked"]
+__all__ = ["copy_layer", "copy_object", "copying"]
 
 
 def copy_layer(layer: keras.layers.Layer, config: dict[str, Any] | None = None) -> Any:
@@ -67,17 +68,23 @@ def _parts(original: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def depth_checked(model: keras.Model) -> Iterator[None]:
-    """Turns Keras's recursion error for very deep models into one that says what to do.
+def copying(model: keras.Model) -> Iterator[None]:
+    """What a model is copied within, so that Keras speaks of it once and clearly.
+
+    Its warnings about masks and code are not said again, and its recursion error for very deep models becomes
+    one that says what to do.
 
     Args:
-        model: The model that is copied within.
+        model: The model.
 
     Raises:
         SurgeryError: If Keras runs out of stack.
     """
     try:
-        yield
+        with warnings.catch_warnings():
+            for known in (".*does not support masking", ".*serialized includes a `lambda`"):
+                warnings.filterwarnings("ignore", known, UserWarning)
+            yield
     except RecursionError as error:
         raise SurgeryError(
             f"model {model.name!r} is deeper than Keras can build",

@@ -21,7 +21,7 @@ from normcraft._core.keras_private import (
 )
 from normcraft.graph import LayerGraph, is_linear, named_nodes
 from normcraft.kinds import load_kind
-from normcraft.surgery.copies import copy_layer, depth_checked
+from normcraft.surgery.copies import copy_layer, copying
 from normcraft.surgery.plan import Insertion, LayerEdit, Plan
 
 __all__ = ["Rebuild"]
@@ -70,7 +70,7 @@ class Rebuild:
         names = {part for call in self.graph.calls for part in call.key.split("/")}
         names |= {insertion.name for insertion in insertions}
         names |= {edit.split for edit in self.plan.layers.values() if edit.split}
-        with depth_checked(model), counted_names(names):
+        with copying(model), counted_names(names):
             return self._model(model)
 
     def _model(self, model: keras.Model) -> keras.Model:

@@ -22,7 +22,7 @@ from normcraft._core.keras_private import (
 from normcraft.graph import functional_graph
 from normcraft.kinds import batch
 from normcraft.moments import combine_moments
-from normcraft.surgery.copies import copy_layer, depth_checked
+from normcraft.surgery.copies import copy_layer, copying
 from normcraft.surgery.measuring import Measuring
 from normcraft.surgery.transfer import copy_weights
 
@@ -64,7 +64,7 @@ class StatisticsProbe:
         function = functional_graph(model)
         entries = [copy_layer(input_operation(t)).output for t in graph_inputs(function)]
         inputs, _ = output_structure(function, entries, graph_outputs(function))
-        with depth_checked(model):
+        with copying(model):
             tracer.run(function, entries)
             flat = [value for _, moments in tracer.moments for value in moments]
             self._probe = keras.Model(inputs, flat) if flat else None
