@@ -1,10 +1,10 @@
-"""The blog's six cells at full length, and four of them over six seeds: which of its directions hold.
+"""The blog's six cells at full length, and four of them over six seeds: what holds of it.
 
     python benchmarks/blog_replay.py --data mnist.npz --store blog.db [--part cells|seeds] [--json]
 
-`cells`: learning rate {.001, .01, .05} x {relu, sigmoid}, 3 epochs of 1875 steps, seed 0, batches in the
-data's own order, validation on the test set, as the blog did. `seeds`: {.001, .01} x {sigmoid, relu} over
-6 seeds at 1 epoch. Records go to the store; run again, it continues and repeats nothing.
+`cells`: learning rate {.001, .01, .05} x {relu, sigmoid}, 3 epochs of 1875 steps, seed 0, batches
+in the data's own order, validation on the test set, as the blog did. `seeds`: {.001, .01} x
+{sigmoid, relu} over 6 seeds at 1 epoch. Records go to the store; another run repeats nothing.
 """
 
 from __future__ import annotations
@@ -75,10 +75,8 @@ def main() -> None:
         cells = [row["mean"], row["as_trained_mean"]]
         shown = ["-" if cell is None else f"{cell:.4f}" for cell in cells]
         last = f"{sum(training) / len(training):.4f}" if training else "-"
-        print(
-            f"| {row['learning_rate']} | {row['activation']} | {row['arm']} | {shown[0]} | {shown[1]} "
-            f"| {curve} | {last} |"
-        )
+        name = f"{row['learning_rate']} | {row['activation']} | {row['arm']}"
+        print(f"| {name} | {shown[0]} | {shown[1]} | {curve} | {last} |")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where does normalization help this small network, on handwritten digits? Run: python compare_arrays.py"""
+"""Where does normalization help this small network? Run: python compare_arrays.py"""
 
 import keras
 

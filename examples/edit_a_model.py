@@ -1,4 +1,4 @@
-"""Put group normalization into a residual network, and take it out again. Run: python edit_a_model.py"""
+"""Group normalization into a residual network, and out again. Run: python edit_a_model.py"""
 
 import keras
 

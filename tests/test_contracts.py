@@ -10,6 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
+
+from normcraft.graph import LayerGraph, is_normalization
+from normcraft.kinds import kind_names, kind_of
+from normcraft.placements import Placement, placement_names
+from normcraft.surgery import insert_normalization, place, remove_normalization
 from strategies import (
     SHAPES,
     build,
@@ -32,11 +37,6 @@ from strategies import (
     weights_by_path,
 )
 
-from normcraft.graph import LayerGraph, is_normalization
-from normcraft.kinds import kind_names, kind_of
-from normcraft.placements import Placement, placement_names
-from normcraft.surgery import insert_normalization, place, remove_normalization
-
 PLACEMENTS = (*placement_names(), "input+before_activation+output", "as_given+after_pooling")
 PLACEMENTS += ("before_activation+after_add",)
 RICH = (normalized, residual, nested_twice, shared, raw_residual, group_normalized, pooled)
@@ -51,7 +51,9 @@ def rich() -> keras.Model:
 @cache
 def plain() -> keras.Model:
     """A chain as beginners write it."""
-    return randomise(chained(build("image", (fused, separate, normalized), "softmax", flatten=True)))
+    return randomise(
+        chained(build("image", (fused, separate, normalized), "softmax", flatten=True))
+    )
 
 
 @cache
@@ -149,7 +151,7 @@ def test_every_site_is_inserted_or_refused_with_a_reason(name, placement, kind):
 @every_edit
 def test_names_of_new_layers_say_where_they_stand(name, placement, kind):
     model, result = edited(name, placement, kind)
-    old = {layer.name for layer in all_layers(model)}
+    old = {call.layer.name for call in LayerGraph.read(model).calls}
     for layer in normalizations(result.model):
         if layer.name not in old:
             assert kind_of(layer) == kind
@@ -219,6 +221,7 @@ def compiled(**settings) -> keras.Model:
     return model
 
 
+@pytest.mark.skipif(keras.backend.backend() == "numpy", reason="NumPy trains nothing")
 def test_compile_settings_are_kept_and_nothing_is_shared():
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5)
     model = compiled(
@@ -227,10 +230,10 @@ def test_compile_settings_are_kept_and_nothing_is_shared():
         metrics=["mae", strange_loss, keras.metrics.MeanMetricWrapper(strange_loss, "wrapped")],
         weighted_metrics=[keras.metrics.MeanSquaredError(name="weighted")],
         loss_weights=[2.0],
-        steps_per_execution=3,
+        steps_per_execution=1 if keras.backend.backend() == "torch" else 3,
         run_eagerly=False,
     )
-    x, y = np.ones((8, 4), "float32"), np.zeros((8, 2), "float32")
+    x, y = np.ones((96, 4), "float32"), np.zeros((96, 2), "float32")
     model.fit(x, y, verbose=0)
     with untouched(model):
         copy = place(model, "as_given").model
@@ -288,8 +291,8 @@ def test_loss_scaling_is_kept_whatever_the_policy_of_the_moment():
         scaled, unscaled = compiled(), compiled(auto_scale_loss=False)
     finally:
         keras.config.set_dtype_policy("float32")
-    assert type(place(scaled, "input").model.optimizer) is keras.optimizers.LossScaleOptimizer
-    assert type(place(unscaled, "input").model.optimizer) is keras.optimizers.RMSprop
+    kinds = [type(place(m, "input").model.optimizer) for m in (scaled, unscaled)]
+    assert kinds == [keras.optimizers.LossScaleOptimizer, type(unscaled.optimizer)]
 
 
 # --- flags and policies --------------------------------------------------------------------------

@@ -25,11 +25,13 @@ def test_python_examples_run_as_written(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scope: dict = {"__name__": "__main__"}
     for block in blocks(page, "python"):
-        exec(compile(block, str(page), "exec"), scope)  # noqa: S102
+        exec(compile(block, str(page), "exec"), scope)
 
 
 def commands() -> list[str]:
-    lines = [line for page in PAGES for block in blocks(page, "bash") for line in block.splitlines()]
+    lines = [
+        line for page in PAGES for block in blocks(page, "bash") for line in block.splitlines()
+    ]
     parts = [part.strip() for line in lines for part in line.split("#")[0].split("&&")]
     return list(dict.fromkeys(part for part in parts if part.startswith("normcraft")))
 
@@ -43,7 +45,9 @@ def test_commands_name_options_that_exist(command):
     text = subprocess.run(call, capture_output=True, text=True, check=True).stdout
     for word in words:
         if word.startswith("-"):
-            assert re.search(rf"(^|[\s,]){re.escape(word)}\b", text), f"{word} is no option of {name}"
+            assert re.search(rf"(^|[\s,]){re.escape(word)}\b", text), (
+                f"{word} is no option of {name}"
+            )
 
 
 @pytest.mark.any_backend
@@ -61,3 +65,13 @@ def test_every_placement_and_kind_is_documented():
     text = (ROOT / "docs" / "how-it-works.md").read_text("utf-8")
     missing = [name for name in (*placement_names(), *kind_names()) if f"`{name}`" not in text]
     assert not missing
+
+
+@pytest.mark.any_backend
+def test_the_page_of_recipes_gives_their_true_sizes():
+    from normcraft.recipes import load_recipe, recipe_names
+
+    text = (ROOT / "docs" / "recipes.md").read_text("utf-8")
+    for name in recipe_names():
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
+        assert row.split("|")[-2].strip() == f"{load_recipe(name)().count_params():,}"

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tolerances import assert_close
 
 from normcraft.moments import combine_moments
+from tolerances import assert_close
 
 sizes = st.lists(st.integers(1, 9), min_size=1, max_size=6)
 

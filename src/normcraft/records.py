@@ -1,7 +1,7 @@
 """What a study writes down: specifications, records and verdicts, as plain frozen values.
 
-Everything here is immutable, holds only strings, numbers, tuples and dictionaries, and turns into JSON
-and back without loss. No Keras: records are read where no model can be.
+Everything here is immutable, holds only strings, numbers, tuples and dictionaries, and turns into
+JSON and back without loss. No Keras: records are read where no model can be.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Arm:
         kind: Kind of normalization, or None where nothing is inserted.
         activation: Hidden activation that was swapped in, or None for the model's own.
         batch_size: Samples a step.
-        config: The model as Keras serializes it (`keras.saving.serialize_keras_object`), as JSON text.
+        config: The model as `keras.saving.serialize_keras_object` describes it, as JSON text.
         parameters: All weights of the model, trainable or not.
         foldable: Whether its normalization can be folded away after training; None where unknown.
         inserted: `(site, kind)` of every insertion.
@@ -109,7 +109,7 @@ class TrialSpec:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the canonical JSON of all fields but the label `arm`, as 32 hexadecimal digits."""
+        """SHA-256 of the canonical JSON of all fields but the label `arm`; 32 hex digits."""
         fields = asdict(self)
         del fields["arm"]
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))

@@ -79,7 +79,7 @@ def test_the_best_model_loads_without_normcraft(result, digits, tmp_path):
 
 def test_the_code_builds_the_best_model(result):
     scope: dict = {}
-    exec(result.code(), scope)  # noqa: S102
+    exec(result.code(), scope)
     built, best = scope["model"], result.best_model()
     built.set_weights(best.get_weights())
     x = np.random.default_rng(0).random((4, 8, 8, 1), "float32")
@@ -116,8 +116,9 @@ def test_the_document_has_the_fields_of_the_contract(result):
         "sentence", "outcome", "winner", "baseline", "difference", "interval", "p_value",
     }  # fmt: skip
     assert set(document["arms"][0]) >= {
-        "name", "placement", "kind", "activation", "batch_size", "learning_rate", "mean", "interval",
-        "as_trained_mean", "test_mean", "difference", "probability_better", "seeds", "outcomes",
+        "name", "placement", "kind", "activation", "batch_size", "learning_rate", "mean",
+        "interval", "as_trained_mean", "test_mean", "difference", "probability_better", "seeds",
+        "outcomes",
         "step_milliseconds", "parameters", "foldable", "by_learning_rate",
     }  # fmt: skip
     assert document["trials"] == 6
@@ -155,7 +156,13 @@ def test_regression_is_judged_by_its_error():
     x = random.normal(size=(200, 5)).astype("float32")
     model = keras.Sequential([keras.Input((5,)), layers.Dense(8, "relu"), layers.Dense(1)])
     result = nc.compare(
-        model, x, x.sum(1, keepdims=True), seeds=2, epochs=2, placements=["none", "input"], verbose=False
+        model,
+        x,
+        x.sum(1, keepdims=True),
+        seeds=2,
+        epochs=2,
+        placements=["none", "input"],
+        verbose=False,
     )
     assert result.summary.metric == "mean_absolute_error"
     assert not result.summary.higher_is_better
@@ -167,8 +174,12 @@ def test_several_inputs_and_outputs(digits):
     a, b = keras.Input((8, 8, 1), name="a"), keras.Input((3,), name="b")
     x = layers.Concatenate()([layers.Flatten()(a), b])
     x = layers.Dense(8, "relu", name="body")(x)
-    model = keras.Model([a, b], [layers.Dense(10, "softmax", name="c")(x), layers.Dense(1, name="r")(x)])
-    model.compile("adam", ["sparse_categorical_crossentropy", "mse"], metrics=[["accuracy"], ["mae"]])
+    model = keras.Model(
+        [a, b], [layers.Dense(10, "softmax", name="c")(x), layers.Dense(1, name="r")(x)]
+    )
+    model.compile(
+        "adam", ["sparse_categorical_crossentropy", "mse"], metrics=[["accuracy"], ["mae"]]
+    )
     other = np.random.default_rng(0).normal(size=(200, 3)).astype("float32")
     result = nc.compare(
         model, (digits.x_train[:200], other), (digits.y_train[:200], other[:, :1]),

@@ -48,4 +48,6 @@ def test_without_replay_a_fifth_validates(mnist_like):
 
 def test_a_replay_needs_test_data():
     with pytest.raises(InputError, match="a replay validates on test data.*replay=False"):
-        nc.train_and_test(0.001, "relu", 1, 1, data=Dataset("d", np.zeros((9, 28, 28, 1)), np.zeros(9, int)))
+        nc.train_and_test(
+            0.001, "relu", 1, 1, data=Dataset("d", np.zeros((9, 28, 28, 1)), np.zeros(9, int))
+        )

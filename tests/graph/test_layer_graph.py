@@ -2,7 +2,6 @@ import keras
 import pytest
 from hypothesis import given, settings
 from keras import layers, ops
-from strategies import recipes, untouched
 
 from normcraft._core.errors import SurgeryError
 from normcraft.graph import (
@@ -18,6 +17,7 @@ from normcraft.graph import (
     is_pooling,
     keeps_channels,
 )
+from strategies import recipes, untouched
 
 
 def sites(model):
@@ -88,7 +88,9 @@ def test_an_input_layer_may_serve_a_model_and_the_one_it_stands_in():
 @pytest.mark.parametrize("as_keywords", [False, True])
 def test_dictionary_inputs_of_nested_models_find_their_names(as_keywords):
     b, a = keras.Input((3,), name="b"), keras.Input((5,), name="a")
-    joined = layers.Concatenate()([layers.Dense(2, name="on_b")(b), layers.Dense(4, name="on_a")(a)])
+    joined = layers.Concatenate()(
+        [layers.Dense(2, name="on_b")(b), layers.Dense(4, name="on_a")(a)]
+    )
     struct = {"b": b, "a": a} if as_keywords else [b, a]
     inner = keras.Model(struct, joined, name="inner")
     p, q = keras.Input((3,)), keras.Input((5,))
@@ -284,6 +286,9 @@ def test_families():
     assert not is_normalization(layers.Normalization())
     assert not is_normalization(layers.SpectralNormalization(layers.Dense(2)))
     assert is_pooling(layers.GlobalMaxPooling2D())
-    assert keeps_channels(layers.Activation("linear")) and not keeps_channels(layers.ReLU())
-    assert is_multiplication(layers.Multiply()) and not is_multiplication(layers.Add())
-    assert is_addition(layers.Add()) and not is_addition(layers.Concatenate())
+    assert keeps_channels(layers.Activation("linear"))
+    assert not keeps_channels(layers.ReLU())
+    assert is_multiplication(layers.Multiply())
+    assert not is_multiplication(layers.Add())
+    assert is_addition(layers.Add())
+    assert not is_addition(layers.Concatenate())

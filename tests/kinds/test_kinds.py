@@ -2,13 +2,13 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from strategies import outputs, randomise
-from tolerances import assert_close
 
 from normcraft._core.errors import InputError
 from normcraft.kinds import kind_names, kind_of, load_kind
 from normcraft.kinds.group import num_groups
 from normcraft.surgery import place
+from strategies import outputs, randomise
+from tolerances import assert_close
 
 SHAPES = [(None, 12), (None, 5, 12), (None, 4, 4, 12), (None, 2, 3, 2, 12)]
 
@@ -40,7 +40,7 @@ def test_other_layers_are_of_no_kind():
 
 
 def test_an_unknown_kind_is_refused_with_the_names_there_are():
-    with pytest.raises(InputError, match="expected one of batch, .*did you mean 'batch'"):
+    with pytest.raises(InputError, match=r"expected one of batch, .*did you mean 'batch'"):
         load_kind("bach")
     chain = [keras.Input((4,)), layers.Dense(2)]
     with pytest.raises(InputError, match="unknown kind"):

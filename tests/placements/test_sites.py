@@ -198,7 +198,9 @@ def test_pooled_logits_are_normalized_where_they_are_logits():
 def test_a_raw_relu_and_plus_count_like_layers():
     entry = keras.Input((4,))
     x = layers.Dense(4, name="a")(entry)
-    y = ops.relu(x, )
+    y = ops.relu(
+        x,
+    )
     total = y + layers.Dense(4, name="b")(y)
     model = keras.Model(entry, layers.Dense(2, name="c")(total))
     names = [call.site for call in LayerGraph.read(model).calls]

@@ -165,7 +165,9 @@ def test_as_given_joins_and_is_the_baseline_where_there_is_normalization(digits)
 
 
 def test_an_arm_that_could_insert_nothing_says_so(model, digits):
-    study = Study(model, digits, grid=Grid(placements=("none", "before_add")), budget=Budget(1, 1, 1))
+    study = Study(
+        model, digits, grid=Grid(placements=("none", "before_add")), budget=Budget(1, 1, 1)
+    )
     assert any(note.startswith("before_add: nothing was inserted") for note in study.about.notes)
 
 

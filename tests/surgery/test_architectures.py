@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 from keras import applications
-from strategies import outputs, randomise, untouched
-from tolerances import assert_close
 
-from normcraft.graph import LayerGraph, is_normalization
+from normcraft.graph import is_normalization
 from normcraft.placements import placement_names
-from normcraft.surgery import StatisticsProbe, draw_weights, place
+from normcraft.surgery import place
+from strategies import untouched
+from tolerances import assert_close
 
 pytestmark = pytest.mark.slow
 SETTINGS = {"weights": None, "classes": 10}

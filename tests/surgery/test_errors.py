@@ -5,11 +5,11 @@ import sys
 import keras
 import pytest
 from keras import layers
-from strategies import untouched
 
 from normcraft._core.errors import InputError, SurgeryError
 from normcraft.graph import LayerGraph
 from normcraft.surgery import StatisticsProbe, draw_weights, place
+from strategies import untouched
 
 
 def chain(*middle):
@@ -19,6 +19,14 @@ def chain(*middle):
 class Subclassed(keras.Model):
     def call(self, x):
         return x
+
+
+class Reshaping(layers.Layer):
+    def call(self, x):
+        return x
+
+    def compute_output_spec(self, x):
+        raise NotImplementedError
 
 
 class OwnSteps(keras.Model):
@@ -51,6 +59,7 @@ class NoConfig(layers.Layer):
     ("make", "message"),
     [
         (lambda: keras.Sequential([layers.Dense(2)]), "call model.build"),
+        (lambda: chain(Reshaping()), r"cannot infer.*define compute_output_shape\(\)"),
         (Subclassed, "has no graph of layer calls: received a subclassed model"),
         (lambda: OwnSteps(2), r"own train_step, expected a constructor .*inputs, outputs"),
         (lambda: OwnChain(2), r"own compute_loss, expected a constructor .*layers=None"),
@@ -111,7 +120,7 @@ def test_a_compile_of_its_own_is_refused_only_where_it_was_called():
     model = OwnCompile(entry, layers.Dense(2)(entry))
     assert type(place(model, "input").model) is OwnCompile
     model.compile(discriminator_optimizer="sgd", optimizer="adam", loss="mse")
-    with pytest.raises(SurgeryError, match="compile.* that takes Keras's arguments"):
+    with pytest.raises(SurgeryError, match=r"compile.* that takes Keras's arguments"):
         place(model, "input")
 
 
@@ -124,7 +133,7 @@ class Unmakeable(keras.metrics.Mean):
 def test_a_metric_that_cannot_be_made_again_is_refused():
     model = chain()
     model.compile("sgd", "mse", metrics=[Unmakeable(abs)])
-    with pytest.raises(SurgeryError, match=r"'unmakeable.*' \(Unmakeable\) cannot be copied"):
+    with pytest.raises(SurgeryError, match=r"'mean' \(Unmakeable\) cannot be copied"):
         place(model, "input")
 
 
@@ -186,9 +195,11 @@ def _stack():
     ],
 )
 def test_inputs_that_cannot_be_normalized_are_refused(entry, reason):
+    if reason == "sparse" and keras.backend.backend() not in {"jax", "tensorflow"}:
+        pytest.skip("this backend has no sparse tensors")
     entry = entry()
     model = keras.Model(entry, layers.Identity(dtype=entry.dtype)(entry))
-    assert reason in dict(place(model, "input").skipped)[entry.name]
+    assert reason in dict(place(model, "input").skipped)[model.layers[0].name]
 
 
 def test_a_layer_of_several_outputs_is_refused():

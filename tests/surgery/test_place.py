@@ -4,15 +4,16 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from strategies import arrays, outputs, randomise, same, untouched
-from tolerances import assert_close
 
 from normcraft.graph import activation_name
 from normcraft.surgery import place, remove_normalization
+from strategies import arrays, outputs, randomise, same, untouched
+from tolerances import assert_close
 
 
 def names(model):
-    return [operation.name for operation in model.operations]
+    operations = getattr(model, "operations", model.layers)
+    return [one.name for one in operations if not isinstance(one, layers.InputLayer)]
 
 
 def activations(model):
@@ -23,7 +24,7 @@ def test_a_fused_activation_is_split_and_computes_the_same():
     chain = [keras.Input((4,)), layers.Dense(4, "tanh", name="a"), layers.Dense(2, name="b")]
     model = randomise(keras.Sequential(chain))
     result = place(model, "before_activation")
-    assert names(result.model)[1:] == ["a", "a_batch_normalization", "a_activation", "b"]
+    assert names(result.model) == ["a", "a_batch_normalization", "a_activation", "b"]
     bare = remove_normalization(result.model).model
     bare.set_weights([np.zeros_like(w) if w.ndim == 1 else w for w in bare.get_weights()])
     model.layers[0].bias.assign(np.zeros(4))
@@ -40,7 +41,7 @@ def test_names_dodge_those_that_are_taken():
         layers.Dense(2),
     ]
     result = place(keras.Sequential(chain), "before_activation")
-    assert names(result.model)[1:6] == [
+    assert names(result.model)[:5] == [
         *("a", "a_batch_normalization_2", "a_activation_2", "a_activation"),
         "a_batch_normalization",
     ]
@@ -57,7 +58,9 @@ def test_placing_again_on_an_edited_model_gives_the_same_model():
 def test_normalization_at_inference_is_what_numpy_says():
     chain = [keras.Input((4,)), layers.Dense(3, "tanh", name="a"), layers.Dense(2, name="b")]
     model = randomise(place(randomise(keras.Sequential(chain)), "before_activation").model, 3)
-    kernel, gamma, beta, mean, variance, head, bias = (w.astype(float) for w in arrays(model.weights))
+    kernel, gamma, beta, mean, variance, head, bias = (
+        w.astype(float) for w in arrays(model.weights)
+    )
     x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
     z = (x @ kernel - mean) / np.sqrt(variance + 1e-3) * gamma + beta
     assert_close(outputs(model, [x])[0], np.tanh(z) @ head + bias)
@@ -85,11 +88,13 @@ def test_functions_of_ones_own_need_no_registration(activation):
     copy = place(model, "after_activation").model
     assert copy.get_layer("a").activation is not None
     assert same(outputs(model), outputs(place(model, "none").model))
-    assert place(model, "before_activation").model.get_layer("a_activation").activation is activation
+    assert (
+        place(model, "before_activation").model.get_layer("a_activation").activation is activation
+    )
 
 
 def test_a_lambda_layer_is_copied():
-    chain = [keras.Input((4,)), layers.Lambda(lambda x: x * 2), layers.Dense(2)]
+    chain = [keras.Input((4,)), layers.Lambda(lambda x: x * 2, output_shape=(4,)), layers.Dense(2)]
     model = keras.Sequential(chain)
     assert same(outputs(model), outputs(place(model, "as_given").model))
 
@@ -143,7 +148,7 @@ def test_activations_behind_normalization_that_stays_are_seen():
     model = keras.Sequential(chain)
     assert place(model, "as_given", activation="tanh").activations_replaced == 1
     copy = place(model, "as_given+after_activation").model
-    assert names(copy)[1:5] == ["a", "n", "r", "r_batch_normalization"]
+    assert names(copy)[:4] == ["a", "n", "r", "r_batch_normalization"]
 
 
 # --- masks, dictionaries, quantization, files -----------------------------------------------------
@@ -183,7 +188,7 @@ def test_dictionaries_of_inputs_and_outputs_stay():
     copy = place(model, "input").model
     x = {"a": np.ones((2, 3)), "b": np.ones((2, 3))}
     assert copy(x).keys() == {"y", "z"}
-    assert copy.input_names == model.input_names
+    assert copy._inputs_struct.keys() == {"a", "b"}
 
 
 def test_an_optional_input_stays_optional():
@@ -219,6 +224,12 @@ class Inner(keras.Model):
         self.units = units
         self.dense = layers.Dense(units)
 
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], self.units)
+
     def call(self, x):
         return self.dense(x)
 
@@ -243,9 +254,13 @@ def test_adapted_ranks_keep_lora_weights():
     assert same(outputs(model), outputs(place(model, "as_given").model))
 
 
+@pytest.mark.skipif(keras.backend.backend() == "numpy", reason="NumPy has no int8 layers")
 def test_quantized_models_are_copied_and_normalized_in_floats():
-    model = keras.Sequential([keras.Input((4,)), layers.Dense(8, "relu", name="a"), layers.Dense(2)])
-    model.quantize("int8")
+    model = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(8, "relu", name="a"), layers.Dense(2)]
+    )
+    with pytest.warns(UserWarning, match="InputLayer does not have a `quantize`"):
+        model.quantize("int8")
     copy = place(model, "as_given").model
     assert_close(outputs(copy)[0], outputs(model)[0])
     edited = place(model, "before_activation").model

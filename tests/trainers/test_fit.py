@@ -63,7 +63,9 @@ def trainer(model, digits):
 def test_a_trial_is_the_same_after_other_trials_on_the_same_model(trainer, digits):
     spec, data = spec_of("before_activation"), TrialData.of_seed(digits, 0)
     first = trainer.train(spec, data)
-    other = trainer.train(spec_of("before_activation", seed=3, rate=0.1), TrialData.of_seed(digits, 3))
+    other = trainer.train(
+        spec_of("before_activation", seed=3, rate=0.1), TrialData.of_seed(digits, 3)
+    )
     again = trainer.train(spec, data)
     assert without_times(first) == without_times(again)
     assert other.curve[0].loss != first.curve[0].loss
@@ -166,14 +168,18 @@ def test_weights_can_be_kept(model, digits):
     before = [keras.ops.convert_to_numpy(v) for v in trainer.model.trainable_variables]
     seen = []
     for seed in (0, 1):
-        watch = watched(trainer, spec_of("none", seed=seed), TrialData.of_seed(digits, seed), {"kernel"})
+        watch = watched(
+            trainer, spec_of("none", seed=seed), TrialData.of_seed(digits, seed), {"kernel"}
+        )
         seen.append(watch[0][1]["hidden/kernel"])
     np.testing.assert_array_equal(seen[0], before[0])
     np.testing.assert_array_equal(seen[1], before[0])
 
 
 def test_a_schedule_serves_several_initial_rates(digits):
-    model = keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(10, "softmax")])
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(10, "softmax")]
+    )
     schedule = keras.optimizers.schedules.InverseTimeDecay(0.1, 1, 1e-3)
     model.compile(
         keras.optimizers.SGD(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"]

@@ -1,4 +1,4 @@
-"""Which Keras backend is used where the user has not said: decided before Keras is imported, once."""
+"""Which Keras backend is used where the user has not said; decided before Keras is imported."""
 
 from __future__ import annotations
 

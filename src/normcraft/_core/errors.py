@@ -27,8 +27,8 @@ class NormcraftError(Exception):
         hint: How to mend it.
 
     Example:
-        >>> print(NormcraftError("no seeds", received="0", expected="1 or more", hint="use --seeds 8"))
-        no seeds: received 0, expected 1 or more; use --seeds 8
+        >>> print(NormcraftError("no seeds", received="0", expected="1 or more"))
+        no seeds: received 0, expected 1 or more
     """
 
     def __init__(

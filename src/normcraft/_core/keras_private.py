@@ -8,7 +8,6 @@ what it answers, and tested on the oldest and the newest Keras that normcraft su
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -214,7 +213,9 @@ def copy_operation(operation: Any) -> Any:
     Returns:
         An operation of the same class, name and settings.
     """
-    twin = copy.copy(operation)
+    # `copy.copy` would write the operation to a file and read it back.
+    twin = object.__new__(type(operation))
+    vars(twin).update(vars(operation))
     twin._inbound_nodes = []
     twin._outbound_nodes = []
     return twin

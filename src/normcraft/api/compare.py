@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from normcraft.api.comparison import Comparison
-from normcraft.api.prepare import as_dataset, fit_to_model
+from normcraft.api.prepare import as_dataset, fit_to_model, load_for
 from normcraft.api.progress import watcher
-from normcraft.recipes import load_model
 from normcraft.studies import Budget, Grid, Options, Progress, Store, Study
 
 __all__ = ["DEFAULT_FOLDER", "compare", "run_study"]
@@ -40,18 +39,18 @@ def compare(
     options: Options | None = None,
     verbose: bool = True,
 ) -> Comparison:
-    """Trains a model with normalization in several places, paired over seeds, and says which is best.
+    """Trains a model with normalization in several places, in pairs, and says which is best.
 
-    Every arm trains on the same seeds: the same initial weights wherever it shares a layer, the same
-    batches, dropout and split. Scores are those with re-estimated statistics. Nothing of yours is
-    changed; records go to a store that a second call continues.
+    Every arm trains on the same seeds: the same initial weights wherever it shares a layer, the
+    same batches, dropout and split. Scores are those with re-estimated statistics. Nothing of yours
+    is changed; records go to a store that a second call continues.
 
     Args:
-        model: A built Sequential or Functional model, a function that builds one, a recipe's name, a
-            `.keras` file or `file.py:function`. Loss, metric and optimizer come from a compiled model,
-            else from its output and the labels.
-        x: Inputs as `Model.fit` takes them (arrays; several inputs as a list or dictionary), or the
-            name or path of a dataset in place of `x` and `y`.
+        model: A built Sequential or Functional model, a function that builds one, a recipe's name,
+            a `.keras` file or `file.py:function`. Loss, metric and optimizer come from a compiled
+            model, else from its output and the labels.
+        x: Inputs as `Model.fit` takes them (arrays; several inputs as a list or dictionary), or
+            the name or path of a dataset in place of `x` and `y`.
         y: Labels, one a sample.
         validation_data: `(x, y)` to validate on; without it each seed draws a fifth of the data,
             stratified by label.
@@ -79,8 +78,8 @@ def compare(
         >>> [arm.name for arm in result.arms]
         ['none', 'before_activation', 'after_activation']
     """
-    loaded = load_model(model)
     dataset = as_dataset(x, y, validation_data=validation_data)
+    loaded = load_for(model, dataset)
     sizes = None if batch_size is None else (batch_size,)
     study = Study(
         loaded,

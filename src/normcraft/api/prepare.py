@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,11 +14,14 @@ from normcraft._core.errors import InputError
 from normcraft._core.keras_private import traced_function
 from normcraft.data import Dataset, from_arrays, load_dataset, prepare
 from normcraft.graph import LayerGraph
+from normcraft.recipes import load_model, load_recipe, recipe_names, recipe_sizes
 
-__all__ = ["as_dataset", "fit_to_model"]
+__all__ = ["as_dataset", "fit_to_model", "load_for"]
 
 
-def as_dataset(x: Any, y: Any, *, validation_data: Any = None, target: str | None = None) -> Dataset:
+def as_dataset(
+    x: Any, y: Any, *, validation_data: Any = None, target: str | None = None
+) -> Dataset:
     """The data of a comparison.
 
     Args:
@@ -55,6 +60,27 @@ def _with_validation(dataset: Dataset, validation_data: Any) -> Dataset:
     return replace(dataset, x_validation=given.x_validation, y_validation=given.y_validation)
 
 
+def load_for(
+    source: Any, dataset: Dataset, *, imports: Sequence[str] = (), unsafe: bool = False
+) -> keras.Model:
+    """The model of a comparison; a recipe is built in the sizes that fit the data.
+
+    Args:
+        source: A model, a builder, a file, or a recipe's name.
+        dataset: The data.
+        imports: Modules with custom layers.
+        unsafe: Whether to load model files that carry code.
+
+    Returns:
+        A built model.
+    """
+    is_name = isinstance(source, str) and source in recipe_names() and not Path(source).exists()
+    if is_name and isinstance(dataset.x_train, np.ndarray):
+        shape = tuple(dataset.x_train.shape[1:])
+        return load_recipe(source)(**recipe_sizes(source, shape, dataset.num_classes))
+    return load_model(source, imports=tuple(imports), unsafe=unsafe)
+
+
 def fit_to_model(dataset: Dataset, model: keras.Model, *, rescale: str = "auto") -> Dataset:
     """Brings data into the shape, scale and label coding that a model takes.
 
@@ -88,8 +114,8 @@ def _wants_one_hot(y: Any, model: keras.Model) -> bool:
 def _one_hot(dataset: Dataset, model: keras.Model) -> Dataset:
     units = model.outputs[0].shape[-1]
     table = np.eye(units, dtype="float32")
-    coded = {
-        name: None if labels is None else table[labels]
+    coded: dict[str, Any] = {
+        name: None if labels is None else table[np.asarray(labels)]
         for name, labels in (
             ("y_train", dataset.y_train),
             ("y_test", dataset.y_test),

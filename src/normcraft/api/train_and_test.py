@@ -45,8 +45,8 @@ def train_and_test(
         data: `"mnist"`, another dataset's name, the path of an `.npz` with `x_train`, `y_train`,
             `x_test`, `y_test`, or a `Dataset`.
         seeds: Number of seeds, or the seeds.
-        replay: As the blog did: all training images in their own order, and validation on the *test*
-            set. False shuffles, and validates on a fifth of the training data.
+        replay: As the blog did: all training images in their own order, and validation on the
+            *test* set. False shuffles, and validates on a fifth of the training data.
         store: SQLite file of the records; `normcraft-runs/NAME.db` by default.
         verbose: Whether to show progress and print the table at the end.
 

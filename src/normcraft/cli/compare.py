@@ -16,13 +16,12 @@ from normcraft._core.files import check_writable, write_atomically
 
 if TYPE_CHECKING:
     from normcraft.api import Comparison
-    from normcraft.studies import Study
 
 __all__ = ["compare"]
 
 MODEL_HELP = (
-    "A .keras file, path/to/file.py:function, package.module:function (your own code, which is run), "
-    "or a recipe's name. An existing path wins over a name."
+    "A .keras file, path/to/file.py:function or package.module:function (your own code, which is "
+    "run), or a recipe's name. An existing path wins over a name."
 )
 DATA_HELP = (
     "digits, mnist, fashion_mnist, cifar10, cifar100, or an .npz file with x_train, y_train "
@@ -82,7 +81,7 @@ def compare(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")] = False,  # noqa: ARG001
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")] = False,
 ) -> int:
     """Train a model with normalization in several places and say which is best.
 
@@ -95,9 +94,8 @@ def compare(
     if output is not None:
         _check_output(output, force=force)
     from normcraft.api.compare import DEFAULT_FOLDER, run_study
-    from normcraft.api.prepare import as_dataset, fit_to_model
+    from normcraft.api.prepare import as_dataset, fit_to_model, load_for
     from normcraft.api.progress import watcher
-    from normcraft.recipes import load_model
     from normcraft.studies import Budget, Grid, Options, Study
 
     grid = Grid(
@@ -117,10 +115,11 @@ def compare(
         initial=initial,
         smallest_effect=smallest_effect,
     )
-    loaded = load_model(model, imports=tuple(imports or ()), unsafe=unsafe)
+    dataset = as_dataset(data, None)
+    loaded = load_for(model, dataset, imports=imports or (), unsafe=unsafe)
     study = Study(
         loaded,
-        fit_to_model(as_dataset(data, None), loaded, rescale=rescale),
+        fit_to_model(dataset, loaded, rescale=rescale),
         grid=grid,
         budget=budget,
         options=options,

@@ -19,7 +19,7 @@ def report(
     output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file to write.")],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")] = False,  # noqa: ARG001
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")] = False,
 ) -> int:
     """Write the report of a comparison from its store, also while it still runs.
 

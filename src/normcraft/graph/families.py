@@ -102,6 +102,10 @@ def is_linear(operation: Operation) -> bool:
 
     Returns:
         True for those layers and their subclasses.
+
+    Example:
+        >>> is_linear(layers.Conv2D(8, 3)), is_linear(layers.LSTM(8))
+        (True, False)
     """
     return isinstance(operation, LINEAR)
 
@@ -113,6 +117,10 @@ def is_normalization(operation: Operation) -> bool:
 
     Returns:
         True for Batch-, Layer-, Group- and RMSNormalization and their subclasses.
+
+    Example:
+        >>> is_normalization(layers.LayerNormalization()), is_normalization(layers.Normalization())
+        (True, False)
     """
     return isinstance(operation, NORMALIZATION)
 
@@ -122,6 +130,10 @@ def is_pooling(operation: Operation) -> bool:
 
     Returns:
         True for Keras's pooling layers.
+
+    Example:
+        >>> is_pooling(layers.GlobalMaxPooling2D()), is_pooling(layers.Flatten())
+        (True, False)
     """
     return isinstance(operation, POOLING)
 
@@ -161,6 +173,10 @@ def is_activation(operation: Operation) -> bool:
 
     Returns:
         False for `Activation("linear")` and for layers with a fused activation.
+
+    Example:
+        >>> is_activation(layers.ReLU()), is_activation(layers.Dense(2, activation="relu"))
+        (True, False)
     """
     return not is_linear(operation) and activation_name(operation) is not None
 
@@ -170,6 +186,10 @@ def has_fused_activation(operation: Operation) -> bool:
 
     Returns:
         True for example for `Dense(8, activation="relu")`.
+
+    Example:
+        >>> has_fused_activation(layers.Dense(8, activation="relu"))
+        True
     """
     return is_linear(operation) and activation_name(operation) is not None
 
@@ -179,6 +199,10 @@ def is_addition(operation: Operation) -> bool:
 
     Returns:
         True for the Add layer, `keras.ops.add` and `+`.
+
+    Example:
+        >>> is_addition(layers.Add()), is_addition(layers.Concatenate())
+        (True, False)
     """
     return isinstance(operation, keras.Operation) and type(operation).__name__ == "Add"
 
@@ -188,6 +212,10 @@ def is_multiplication(operation: Operation) -> bool:
 
     Returns:
         True for the Multiply layer, `keras.ops.multiply` and `*`.
+
+    Example:
+        >>> is_multiplication(layers.Multiply())
+        True
     """
     return isinstance(operation, keras.Operation) and type(operation).__name__ == "Multiply"
 
@@ -197,6 +225,10 @@ def keeps_channels(operation: Operation) -> bool:
 
     Returns:
         True for dropout, noise, padding, cropping, reshaping, pooling and the identity.
+
+    Example:
+        >>> keeps_channels(layers.Dropout(0.5)), keeps_channels(layers.LSTM(2))
+        (True, False)
     """
     identity = isinstance(operation, layers.Activation) and activation_name(operation) is None
     return identity or isinstance(operation, KEEPS_CHANNELS) or is_pooling(operation)

@@ -49,6 +49,14 @@ class Call:
         inputs: Values that go in.
         outputs: Values that come out.
         is_input: Whether the call is an entry of the outermost model.
+
+    Example:
+        >>> import keras
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")])
+        >>> from normcraft.graph import LayerGraph
+        >>> call = LayerGraph.read(model).calls[-1]
+        >>> call.site, call.outputs
+        ('head', (Value(shape=(None, 2), dtype='float32', sparse=False),))
     """
 
     site: str
@@ -68,6 +76,12 @@ def named_nodes(function: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
     Yields:
         `(key, node)` in an order in which every node follows its inputs.
+
+    Example:
+        >>> import keras
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")])
+        >>> [key for key, node in named_nodes(functional_graph(model), "") if not node.is_input]
+        ['head']
     """
     calls: Counter[int] = Counter()
     for node in graph_nodes(function):
@@ -101,6 +115,13 @@ def _no_graph(model: keras.Model) -> SurgeryError:
             received="a model that was never built",
             expected="a built model",
             hint="begin it with keras.Input(shape) or call model.build(input_shape)",
+        )
+    if type(model).call is keras.Sequential.call:
+        return SurgeryError(
+            f"Sequential model {model.name!r} has no graph of layer calls",
+            received="a layer whose output shape Keras cannot infer",
+            expected="layers that can be called on keras.Input",
+            hint="define compute_output_shape() in the class of that layer",
         )
     return SurgeryError(
         f"model {model.name!r} has no graph of layer calls",

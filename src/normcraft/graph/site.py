@@ -24,6 +24,13 @@ class Site:
         call: The call whose result is normalized.
         inside: True for between the linear part of `call` and the activation fused into it.
         refused: Why normalization must not stand here; None where it may.
+
+    Example:
+        >>> import keras
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, "relu", name="a")])
+        >>> site = Site.before_activation_of(LayerGraph.read(model).calls[-1])
+        >>> site.name, site.inside
+        ('a', True)
     """
 
     call: Call
@@ -52,6 +59,13 @@ def activations_after(graph: LayerGraph, call: Call) -> list[Call]:
 
     Returns:
         Activation calls in topological order; several where the result branches.
+
+    Example:
+        >>> from keras import Input, Sequential, layers
+        >>> chain = [Input((4,)), layers.Dense(2), layers.Dropout(0.1), layers.ReLU(name="r")]
+        >>> graph = LayerGraph.read(Sequential(chain))
+        >>> [call.site for call in activations_after(graph, graph.calls[1])]
+        ['r']
     """
     waiting, found, seen = [call], [], {call.site}
     while waiting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -47,6 +48,7 @@ def kind_names() -> tuple[str, ...]:
     return members(PACKAGE)
 
 
+@cache
 def load_kind(name: str) -> Kind:
     """A kind by its name.
 
@@ -71,6 +73,11 @@ def kind_of(layer: Any) -> str | None:
 
     Returns:
         Its kind's name, or None for a layer of no kind here.
+
+    Example:
+        >>> import keras
+        >>> kind_of(keras.layers.RMSNormalization())
+        'rms'
     """
     return next((name for name in kind_names() if load_kind(name).matches(layer)), None)
 

@@ -32,6 +32,10 @@ def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers
 
     Returns:
         The layer, not yet built.
+
+    Example:
+        >>> type(build(-1, "n", channels=8)).__name__
+        'BatchNormalization'
     """
     return keras.layers.BatchNormalization(axis=axis, name=name, **config)
 
@@ -85,6 +89,14 @@ def inference_affine(layer: Any) -> tuple[Array, Array]:
 
     Returns:
         Two float64 arrays of shape (channels,).
+
+    Example:
+        >>> layer = build(-1, "n", channels=2, epsilon=0.0)
+        >>> layer.build((None, 2))
+        >>> set_statistics(layer, np.array([1.0, 2.0]), np.array([4.0, 0.25]))
+        >>> scale, shift = inference_affine(layer)
+        >>> scale.tolist(), shift.tolist()
+        ([0.5, 2.0], [-0.5, -4.0])
     """
     mean, variance = statistics(layer)
     gamma = 1.0 if layer.gamma is None else keras.ops.convert_to_numpy(layer.gamma)

@@ -26,6 +26,10 @@ def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers
 
     Returns:
         The layer, not yet built.
+
+    Example:
+        >>> type(build(-1, "n", channels=8)).__name__
+        'GroupNormalization'
     """
     return keras.layers.GroupNormalization(num_groups(channels), axis=axis, name=name, **config)
 
@@ -54,6 +58,10 @@ def refusal(shape: tuple[int | None, ...], axis: int) -> str | None:
 
     Returns:
         The reason where groups have fewer than three values, else None.
+
+    Example:
+        >>> refusal((None, 64), -1), refusal((None, 28, 28, 64), -1)
+        ('groups of 2 values would keep their order alone', None)
     """
     channels = shape[axis] or 0
     values = num_positions(shape, axis) * (channels // num_groups(channels))

@@ -24,6 +24,10 @@ def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers
 
     Returns:
         The layer, not yet built.
+
+    Example:
+        >>> type(build(-1, "n", channels=8)).__name__
+        'GroupNormalization'
     """
     return keras.layers.GroupNormalization(-1, axis=axis, name=name, **config)
 
@@ -33,6 +37,10 @@ def refusal(shape: tuple[int | None, ...], axis: int) -> str | None:
 
     Returns:
         The reason for tensors of rank 2 and of a single position, else None.
+
+    Example:
+        >>> refusal((None, 8), -1)
+        'instance normalization of rank-2 activations would return beta alone'
     """
     if num_positions(shape, axis) > 1:
         return None

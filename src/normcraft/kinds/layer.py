@@ -22,6 +22,10 @@ def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers
 
     Returns:
         The layer, not yet built.
+
+    Example:
+        >>> type(build(-1, "n", channels=8)).__name__
+        'LayerNormalization'
     """
     return keras.layers.LayerNormalization(axis=axis, name=name, **config)
 
@@ -31,6 +35,10 @@ def refusal(shape: tuple[int | None, ...], axis: int) -> str | None:
 
     Returns:
         The reason for tensors of fewer than three channels, else None.
+
+    Example:
+        >>> refusal((None, 2), -1)
+        'layer normalization of 2 channels would keep their order alone'
     """
     channels = shape[axis] or 0
     if channels > 2:

@@ -22,6 +22,10 @@ def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers
 
     Returns:
         The layer, not yet built.
+
+    Example:
+        >>> type(build(-1, "n", channels=8)).__name__
+        'RMSNormalization'
     """
     return keras.layers.RMSNormalization(axis=axis, name=name, **config)
 

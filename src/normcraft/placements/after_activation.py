@@ -21,6 +21,13 @@ def select(graph: LayerGraph) -> tuple[Site, ...]:
     Returns:
         At least one site a linear call (several where its result goes through several activations);
         output layers are refused.
+
+    Example:
+        >>> from keras import Input, Sequential, layers
+        >>> chain = [Input((8, 8, 1), name="x"), layers.Conv2D(4, 3, activation="relu", name="conv")]
+        >>> chain += [layers.GlobalMaxPooling2D(name="pool"), layers.Dense(2, name="head")]
+        >>> [site.name for site in select(LayerGraph.read(Sequential(chain))) if not site.refused]
+        ['conv']
     """
     return tuple(
         site for call in graph.calls if is_linear(call.layer) for site in _sites(graph, call)

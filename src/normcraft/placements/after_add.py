@@ -11,6 +11,14 @@ def select(graph: LayerGraph) -> tuple[Site, ...]:
 
     Returns:
         One site an addition; sums that are the output are refused.
+
+    Example:
+        >>> from keras import Input, Model, layers
+        >>> entry = Input((4,))
+        >>> total = layers.Add(name="sum")([entry, layers.Dense(4, name="branch")(entry)])
+        >>> graph = LayerGraph.read(Model(entry, layers.Dense(2)(total)))
+        >>> [site.name for site in select(graph)]
+        ['sum']
     """
     return tuple(
         Site(call)

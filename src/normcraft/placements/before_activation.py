@@ -12,6 +12,13 @@ def select(graph: LayerGraph) -> tuple[Site, ...]:
 
     Returns:
         One site a linear call; output layers are refused.
+
+    Example:
+        >>> from keras import Input, Sequential, layers
+        >>> chain = [Input((8, 8, 1), name="x"), layers.Conv2D(4, 3, activation="relu", name="conv")]
+        >>> chain += [layers.GlobalMaxPooling2D(name="pool"), layers.Dense(2, name="head")]
+        >>> [site.name for site in select(LayerGraph.read(Sequential(chain))) if not site.refused]
+        ['conv']
     """
     return tuple(
         Site.before_activation_of(call)

@@ -21,6 +21,14 @@ def residual_additions(graph: LayerGraph) -> Iterator[Call]:
 
     Yields:
         Calls in topological order.
+
+    Example:
+        >>> from keras import Input, Model, layers
+        >>> entry = Input((4,))
+        >>> total = layers.Add(name="sum")([entry, layers.Dense(4, name="branch")(entry)])
+        >>> graph = LayerGraph.read(Model(entry, layers.Dense(2)(total)))
+        >>> [call.site for call in residual_additions(graph)]
+        ['sum']
     """
     for call in graph.calls:
         if is_addition(call.layer) and len(call.inputs) > 1:
@@ -34,6 +42,14 @@ def select(graph: LayerGraph) -> tuple[Site, ...]:
 
     Returns:
         One site a branch; none for identity shortcuts.
+
+    Example:
+        >>> from keras import Input, Model, layers
+        >>> entry = Input((4,))
+        >>> total = layers.Add(name="sum")([entry, layers.Dense(4, name="branch")(entry)])
+        >>> graph = LayerGraph.read(Model(entry, layers.Dense(2)(total)))
+        >>> [site.name for site in select(graph)]
+        ['branch']
     """
     ends = (
         _branch_end(graph, value)

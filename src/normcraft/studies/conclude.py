@@ -118,4 +118,8 @@ def read_study(
     arms, specs, fields = store.latest_study()
     records = tuple(store.records(specs).values())
     about = About(**{**fields, "notes": tuple(fields["notes"])})
-    return conclude(about, arms, specs, records, store=str(store.path), report=report), arms, records
+    return (
+        conclude(about, arms, specs, records, store=str(store.path), report=report),
+        arms,
+        records,
+    )

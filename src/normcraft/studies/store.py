@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ class Store:
 
     Raises:
         MissingFileError: If the file must exist and does not.
-        StoreError: If the file cannot be opened, is no store, or comes from a newer normcraft.
+        StoreError: If the file cannot be opened, is no store, or comes from a newer normcraft; from
+            every method where it cannot be read or written.
     """
 
     def __init__(self, path: str | Path, *, must_exist: bool = False) -> None:
@@ -50,12 +51,10 @@ class Store:
                 received=repr(str(path)),
                 expected="a .db file that `normcraft compare` wrote",
             )
-        try:
+        with self._access():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self.path, timeout=10)
             self._prepare()
-        except (sqlite3.Error, OSError) as error:
-            raise self._failure(error) from error
 
     def _prepare(self) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
@@ -78,13 +77,17 @@ class Store:
             self._connection.executescript(SCHEMA)
             self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
-    def _failure(self, error: Exception) -> StoreError:
-        return StoreError(
-            f"store {str(self.path)!r} cannot be used",
-            received=str(error),
-            expected="a writable file that is new or a store of normcraft",
-            hint="close other runs that use it, or use another --store",
-        )
+    @contextmanager
+    def _access(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"store {str(self.path)!r} cannot be used",
+                received=str(error),
+                expected="a writable file that is new or a store of normcraft",
+                hint="close other runs that use it, or use another --store",
+            ) from error
 
     def close(self) -> None:
         """Closes the file."""
@@ -101,21 +104,15 @@ class Store:
 
         Args:
             record: What came of a trial.
-
-        Raises:
-            StoreError: If it cannot be written.
         """
         row = (record.spec.hash, record.outcome, record.to_json())
-        try:
-            with self._connection:
-                self._connection.execute(
-                    "INSERT INTO trial VALUES (?, ?, ?) ON CONFLICT (hash) DO UPDATE SET "
-                    "outcome = excluded.outcome, record = excluded.record "
-                    f"WHERE outcome NOT IN {FINAL}",
-                    row,
-                )
-        except sqlite3.Error as error:
-            raise self._failure(error) from error
+        with self._access(), self._connection:
+            self._connection.execute(
+                "INSERT INTO trial VALUES (?, ?, ?) ON CONFLICT (hash) DO UPDATE SET "
+                "outcome = excluded.outcome, record = excluded.record "
+                f"WHERE outcome NOT IN {FINAL}",
+                row,
+            )
 
     def records(self, specs: Iterable[TrialSpec]) -> dict[str, TrialRecord]:
         """Records that exist of the trials asked for.
@@ -125,23 +122,23 @@ class Store:
 
         Returns:
             Records by hash.
-
-        Raises:
-            StoreError: If the store cannot be read.
         """
         found = {}
-        try:
+        query = "SELECT record FROM trial WHERE hash = ?"
+        with self._access():
             for spec in specs:
-                query = "SELECT record FROM trial WHERE hash = ?"
                 row = self._connection.execute(query, (spec.hash,)).fetchone()
                 if row is not None:
                     found[spec.hash] = replace(TrialRecord.from_json(row[0]), spec=spec)
-        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
-            raise self._failure(error) from error
         return found
 
     def save_study(
-        self, identity: str, *, arms: Sequence[Arm], specs: Sequence[TrialSpec], about: dict[str, Any]
+        self,
+        identity: str,
+        *,
+        arms: Sequence[Arm],
+        specs: Sequence[TrialSpec],
+        about: dict[str, Any],
     ) -> None:
         """Writes what a study consists of, so that its report can be made from the store alone.
 
@@ -150,24 +147,18 @@ class Store:
             arms: Its arms.
             specs: All its trials.
             about: What else the report needs, JSON-able.
-
-        Raises:
-            StoreError: If it cannot be written.
         """
         document = {
             "arms": [asdict(arm) for arm in arms],
             "specs": [asdict(spec) for spec in specs],
             "about": about,
         }
-        try:
-            with self._connection:
-                self._connection.execute(
-                    "INSERT OR REPLACE INTO study VALUES "
-                    "(?, (SELECT 1 + COALESCE(MAX(position), 0) FROM study), ?)",
-                    (identity, json.dumps(document)),
-                )
-        except sqlite3.Error as error:
-            raise self._failure(error) from error
+        with self._access(), self._connection:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO study VALUES "
+                "(?, (SELECT 1 + COALESCE(MAX(position), 0) FROM study), ?)",
+                (identity, json.dumps(document)),
+            )
 
     def latest_study(self) -> tuple[tuple[Arm, ...], tuple[TrialSpec, ...], dict[str, Any]]:
         """The study saved last.
@@ -176,19 +167,16 @@ class Store:
             Its arms, its trials, and what else was saved about it.
 
         Raises:
-            StoreError: If there is none or it cannot be read.
+            StoreError: If there is none.
         """
         query = "SELECT document FROM study ORDER BY position DESC LIMIT 1"
-        try:
-            with closing(self._connection.execute(query)) as cursor:
-                row = cursor.fetchone()
+        with self._access():
+            row = self._connection.execute(query).fetchone()
             if row is None:
                 raise StoreError(f"store {str(self.path)!r} holds no study yet")
             document = json.loads(row[0])
             arms = tuple(_arm(fields) for fields in document["arms"])
             specs = tuple(TrialSpec(**fields) for fields in document["specs"])
-        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
-            raise self._failure(error) from error
         return arms, specs, document["about"]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from normcraft._core.errors import InputError, unknown_name
 from normcraft._core.registry import load
@@ -149,7 +150,7 @@ class Study:
         self.about = self._about(model_name or model.name, command, notes)
 
     def _objective(self, model: keras.Model) -> Objective:
-        few = range(min(8, self.dataset.num_samples))
+        few = np.arange(min(8, self.dataset.num_samples))
         x, y = take(self.dataset.x_train, few), take(self.dataset.y_train, few)
         return find_objective(model, x, y, metric=self.options.metric)
 
@@ -275,7 +276,7 @@ class Study:
         yield from executor.run(worker, groups)
 
     def _best_models(self, store: Store) -> BestModels:
-        # More seeds or learning rates go on with the same files; anything else has files of its own.
+        # More seeds or learning rates go on with the same files; any other study has its own.
         names = {
             spec.arm: f"{_file_name(spec.arm)}-{replace(spec, seed=0, learning_rate=0.0).hash[:8]}"
             for spec in self.specs
@@ -300,7 +301,7 @@ def _file_name(text: str) -> str:
 
 
 def _model_digest(arm: Arm) -> str:
-    """Digest of an arm's configuration; Keras numbers the names of optimizers, which mean nothing."""
+    """Digest of an arm's configuration; Keras numbers optimizers' names, which mean nothing."""
     config = json.loads(arm.config)
     settings = config.get("compile_config") or {}
     settings["optimizer"] = _without_names(settings.get("optimizer"))

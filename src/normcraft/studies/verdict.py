@@ -167,9 +167,7 @@ def decide(
         why = too_few(pairs, len(comparisons), level, incomplete)
         sentence = f"cannot tell {arm} from {other}: {why}"
     else:
-        sentence = Wording(found, metric, pairs, len(comparisons), smallest_effect).tell(
-            arm, other
-        )
+        sentence = Wording(found, metric, pairs, len(comparisons), smallest_effect).tell(arm, other)
     return Verdict(
         sentence=sentence,
         outcome=cast(VerdictOutcome, found.outcome),

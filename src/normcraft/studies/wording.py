@@ -60,7 +60,7 @@ def too_few(pairs: int, comparisons: int, level: float, incomplete: int) -> str:
 
 @dataclass(frozen=True)
 class Wording:
-    """Words for one comparison; all figures of its sentence are rounded alike, so none contradicts another.
+    """Words for one comparison; the figures of a sentence are rounded alike, so none contradicts.
 
     Attributes:
         found: The comparison that is told.
@@ -83,79 +83,79 @@ class Wording:
             For example `"a is better than b by 1.3 points (95% interval …, 8 paired seeds)"`.
         """
         if self.found.outcome == "better":
-            by = f" by {self.amount}" if self.metric.as_fraction else f": {self.amount}"
-            return f"{arm} is better than {other}{by} ({self.evidence}, {self.seeds})"
+            by = f" by {self._amount}" if self.metric.as_fraction else f": {self._amount}"
+            return f"{arm} is better than {other}{by} ({self._evidence}, {self._seeds})"
         the = "the difference is " if self.metric.as_fraction else ""
         if self.found.outcome == "equal":
             return (
-                f"{arm} and {other} are practically equal: {the}{self.amount} "
-                f"({self.evidence}, {self.seeds}), within {self.bound}"
+                f"{arm} and {other} are practically equal: {the}{self._amount} "
+                f"({self._evidence}, {self._seeds}), within {self._bound}"
             )
         return (
-            f"cannot tell {arm} from {other}: {the}{self.amount} ({self.evidence}); with "
-            f"{self.seeds} only a difference of {self.detectable} or more could have been shown"
+            f"cannot tell {arm} from {other}: {the}{self._amount} ({self._evidence}); with "
+            f"{self._seeds} only a difference of {self._detectable} or more could have been shown"
         )
 
     @property
-    def scale(self) -> int:
+    def _scale(self) -> int:
         # A metric's name goes with "higher" or "lower", never with a negative difference.
         if self.metric.as_fraction:
             return 100
         return -1 if self.found.difference < 0 else 1
 
     @property
-    def ends(self) -> tuple[float, float]:
-        low, high = sorted(self.scale * end for end in self.found.interval or (0.0, 0.0))
+    def _ends(self) -> tuple[float, float]:
+        low, high = sorted(self._scale * end for end in self.found.interval or (0.0, 0.0))
         return low, high
 
     @property
-    def digits(self) -> int:
+    def _digits(self) -> int:
         # Enough that a bound which excludes zero, the width and the smallest effect do not vanish.
-        low, high = self.ends
+        low, high = self._ends
         matter = [high - low if high - low > 1e-9 * max(-low, high) else 0.0]
         if low > 0 or high < 0:
             matter.append(min(abs(low), abs(high)))
         least = 1 if self.metric.as_fraction else 1 - _exponent(max(-low, high))
         if self.found.outcome == "equal":
-            effect = abs(self.scale) * self.smallest_effect
+            effect = abs(self._scale) * self.smallest_effect
             two = 1 - _exponent(effect)
             least = max(least, two - (round(effect, two - 1) == round(effect, two)))
         return max(0, least, *(-_exponent(value) for value in matter if value))
 
     @property
-    def amount(self) -> str:
-        figure = self.number(self.scale * self.found.difference)
+    def _amount(self) -> str:
+        figure = self._number(self._scale * self.found.difference)
         if self.metric.as_fraction:
             return f"{figure} points"
-        word = "higher" if self.metric.higher_is_better == (self.scale > 0) else "lower"
+        word = "higher" if self.metric.higher_is_better == (self._scale > 0) else "lower"
         return f"{self.metric.name} {word} by {figure}"
 
     @property
-    def evidence(self) -> str:
-        low, high = map(self.number, self.ends)
+    def _evidence(self) -> str:
+        low, high = map(self._number, self._ends)
         family = f", Holm over {self.comparisons} comparisons" if self.comparisons > 1 else ""
         return f"{100 * (1 - self.found.level):.4g}% interval {low} to {high}{family}"
 
     @property
-    def seeds(self) -> str:
+    def _seeds(self) -> str:
         return f"{self.pairs} paired seeds"
 
     @property
-    def bound(self) -> str:
-        figure = self.number(abs(self.scale) * self.smallest_effect)
+    def _bound(self) -> str:
+        figure = self._number(abs(self._scale) * self.smallest_effect)
         figure = figure.rstrip("0").rstrip(".") if "." in figure else figure
         if not self.metric.as_fraction:
             return figure
         return {"0.5": "half a point", "1": "one point"}.get(figure, f"{figure} points")
 
     @property
-    def detectable(self) -> str:
-        steps = abs(self.scale) * (detectable(self.found) or 0.0) * 10**self.digits
-        figure = self.number(ceil(round(steps, 6)) / 10**self.digits)
+    def _detectable(self) -> str:
+        steps = abs(self._scale) * (detectable(self.found) or 0.0) * 10**self._digits
+        figure = self._number(ceil(round(steps, 6)) / 10**self._digits)
         return f"{figure} points" if self.metric.as_fraction else figure
 
-    def number(self, value: float) -> str:
-        text = f"{value:.{self.digits}f}"
+    def _number(self, value: float) -> str:
+        text = f"{value:.{self._digits}f}"
         return text if float(text) else text.removeprefix("-")
 
 

@@ -1,4 +1,4 @@
-"""The worker: trains groups of trials, one compiled model an arm, and never lets a trial end the sweep."""
+"""The worker: trains groups of trials, one compiled model an arm; no trial ends the sweep."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import keras
 from normcraft._core.errors import SurgeryError
 from normcraft._core.keras_private import sublayers, trusted_code
 
-__all__ = ["copy_layer", "copy_object", "copying"]
+__all__ = ["copy_layer", "copy_object", "copying", "edited_config"]
 
 
 def copy_layer(layer: keras.layers.Layer, config: dict[str, Any] | None = None) -> Any:
@@ -26,6 +26,10 @@ def copy_layer(layer: keras.layers.Layer, config: dict[str, Any] | None = None) 
 
     Returns:
         The new layer, not yet built.
+
+    Example:
+        >>> copy_layer(keras.layers.Dense(2, name="a")).name
+        'a'
     """
     return copy_object(layer, f"layer {layer.name!r}", config)
 
@@ -48,7 +52,7 @@ def copy_object(original: Any, name: str, config: dict[str, Any] | None = None) 
     """
     try:
         with trusted_code(), keras.saving.custom_object_scope(_parts(original)):
-            return type(original).from_config(original.get_config() if config is None else config)
+            return type(original).from_config(config or edited_config(original))
     except (NotImplementedError, TypeError, ValueError) as error:
         raise SurgeryError(
             f"{name} ({type(original).__name__}) cannot be copied",
@@ -56,6 +60,22 @@ def copy_object(original: Any, name: str, config: dict[str, Any] | None = None) 
             expected="get_config() and from_config() that give it again",
             hint="define get_config() in its class",
         ) from error
+
+
+def edited_config(original: Any, **changes: Any) -> dict[str, Any]:
+    """The configuration that a copy is made from.
+
+    Args:
+        original: A layer, optimizer or metric.
+        **changes: Entries that are different in the copy.
+
+    Returns:
+        Its `get_config()`, in which activations that are plain functions stand themselves: what
+        Keras writes for a lambda it cannot read.
+    """
+    config: dict[str, Any] = original.get_config()
+    held = {key: getattr(original, key, None) for key in config if key.endswith("activation")}
+    return config | {k: f for k, f in held.items() if inspect.isfunction(f)} | changes
 
 
 def _parts(original: Any) -> dict[str, Any]:
@@ -71,8 +91,8 @@ def _parts(original: Any) -> dict[str, Any]:
 def copying(model: keras.Model) -> Iterator[None]:
     """What a model is copied within, so that Keras speaks of it once and clearly.
 
-    Its warnings about masks and code are not said again, and its recursion error for very deep models becomes
-    one that says what to do.
+    Its warnings about masks and code are not said again, and its recursion error for very deep
+    models becomes one that says what to do.
 
     Args:
         model: The model.

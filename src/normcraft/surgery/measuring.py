@@ -33,6 +33,10 @@ class Measuring(keras.layers.BatchNormalization):  # type: ignore[misc]
         config = {name: getattr(layer, name) for name in settings}
         return cls(**config, dtype=layer.dtype_policy)
 
+    @property
+    def _measured_dtype(self) -> str:
+        return "float64" if self.compute_dtype == "float64" else "float32"
+
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """Normalizes and measures.
 
@@ -40,10 +44,8 @@ class Measuring(keras.layers.BatchNormalization):  # type: ignore[misc]
             `(result, count, mean, variance)`.
         """
         del training
-        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-        axis = self.axis % len(x.shape)
-        axes = [a for a in range(len(x.shape)) if a != axis]
-        count, mean, variance = _moments(x, mask, axes)
+        x = ops.cast(inputs, self._measured_dtype)
+        count, mean, variance = _moments(x, mask, self.axis % len(x.shape))
         result = (x - mean) / ops.sqrt(variance + self.epsilon)
         if self.gamma is not None:
             result = result * ops.reshape(self.gamma, mean.shape)
@@ -59,20 +61,26 @@ class Measuring(keras.layers.BatchNormalization):  # type: ignore[misc]
             Keras tensors.
         """
         del training, mask
-        dtype = keras.backend.result_type(self.compute_dtype, "float32")
         row = (1, inputs.shape[self.axis])
-        moments = (keras.KerasTensor(row, dtype=dtype) for _ in range(3))
+        moments = (keras.KerasTensor(row, dtype=self._measured_dtype) for _ in range(3))
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype), *moments
 
 
-def _moments(x: Any, mask: Any, axes: list[int]) -> tuple[Any, Any, Any]:
+def _moments(x: Any, mask: Any, axis: int) -> tuple[Any, Any, Any]:
     # Of the unmasked values, axes kept; all zero where everything is masked.
-    if mask is None:
-        weight = ops.ones_like(x)
-    else:
-        weight = ops.broadcast_to(ops.cast(ops.expand_dims(mask, -1), x.dtype), ops.shape(x))
-    count = ops.sum(weight, axes, keepdims=True)
-    divisor = ops.maximum(count, 1)
-    mean = ops.sum(x * weight, axes, keepdims=True) / divisor
-    variance = ops.sum(ops.square(x - mean) * weight, axes, keepdims=True) / divisor
-    return count, mean, variance
+    axes = [a for a in range(len(x.shape)) if a != axis]
+    if mask is not None:
+        mask = ops.broadcast_to(ops.cast(ops.expand_dims(mask, -1), x.dtype), ops.shape(x))
+
+    def total(value: Any) -> Any:
+        return ops.sum(value if mask is None else value * mask, axes, keepdims=True)
+
+    # A float32 sum of ones would stop at 2**24.
+    positions = ops.cast(ops.size(x), x.dtype) / x.shape[axis]
+    count = positions if mask is None else total(mask)
+    divisor = ops.maximum(count, ops.ones_like(count))
+    mean = total(x) / divisor
+    # Far from zero the sum lost digits; what is left after the first mean is near it.
+    mean = mean + total(x - mean) / divisor
+    variance = total(ops.square(x - mean)) / divisor
+    return count + ops.zeros_like(mean), mean, variance

@@ -21,7 +21,7 @@ from normcraft._core.keras_private import (
 )
 from normcraft.graph import LayerGraph, is_linear, named_nodes
 from normcraft.kinds import load_kind
-from normcraft.surgery.copies import copy_layer, copying
+from normcraft.surgery.copies import copy_layer, copying, edited_config
 from normcraft.surgery.plan import Insertion, LayerEdit, Plan
 
 __all__ = ["Rebuild"]
@@ -138,7 +138,7 @@ class Rebuild:
             return _activation(edit.activation, operation.name, edit)
         if not isinstance(operation, keras.layers.Layer):
             return copy_operation(operation)
-        new = self._copy(operation, _edited_config(operation, edit) if edit else None, key)
+        new = self._copy(operation, _changed_config(operation, edit) if edit else None, key)
         self.pairs.append((key, operation, new))
         return new
 
@@ -162,17 +162,17 @@ def _insertion(insertion: Insertion) -> keras.layers.Layer:
     )
 
 
-def _edited_config(layer: keras.layers.Layer, edit: LayerEdit) -> dict[str, Any]:
-    config: dict[str, Any] = layer.get_config()
+def _changed_config(layer: keras.layers.Layer, edit: LayerEdit) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
     if edit.split:
-        config |= {"activation": "linear", "activity_regularizer": None}
+        changes |= {"activation": "linear", "activity_regularizer": None}
     elif edit.activation:
-        config["activation"] = edit.activation
-    if edit.bias is False and "bias_axes" in config:
-        config["bias_axes"] = None
+        changes["activation"] = edit.activation
+    if edit.bias is False and hasattr(layer, "bias_axes"):
+        changes["bias_axes"] = None
     elif edit.bias is not None:
-        config["use_bias"] = edit.bias
-    return config
+        changes["use_bias"] = edit.bias
+    return edited_config(layer, **changes)
 
 
 def _model_class(model: keras.Model) -> type[keras.Model]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from normcraft._core.keras_private import sublayers
 from normcraft.graph import LayerGraph
-from normcraft.surgery.copies import copy_layer
+from normcraft.surgery.copies import copy_layer, edited_config
 from normcraft.surgery.plan import Plan
 from normcraft.surgery.rebuild import Rebuild
 
@@ -53,6 +53,14 @@ def draw_weights(model: keras.Model, seed: int) -> list[Array]:
 
     Returns:
         Arrays in the order of `model.variables`.
+
+    Example:
+        >>> from normcraft.surgery import place
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu", name="a")])
+        >>> arm = place(model, "input+output").model
+        >>> kernels = draw_weights(model, 7)[0], draw_weights(arm, 7)[4]
+        >>> bool((kernels[0] == kernels[1]).all())
+        True
     """
     graph = LayerGraph.read(model)
     rebuild = Rebuild(
@@ -85,7 +93,7 @@ def _seeded_copy(layer: keras.layers.Layer, seed: int) -> keras.layers.Layer:
     # made; the layer is built right after this returns.
     random.seed(seed)
     np.random.seed(seed)
-    return copy_layer(layer, _without_seeds(layer.get_config()))
+    return copy_layer(layer, _without_seeds(edited_config(layer)))
 
 
 def _without_seeds(config: Any) -> Any:

@@ -23,6 +23,12 @@ class EditResult:
         biases_restored: Zero biases given back to layers that lost the shift of a removed
             normalization.
         activations_replaced: Hidden activations swapped for another.
+
+    Example:
+        >>> from normcraft.surgery import place
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="head")])
+        >>> place(model, "output").document()["inserted"]
+        [{'site': 'head', 'kind': 'batch'}]
     """
 
     model: keras.Model

@@ -49,7 +49,7 @@ class StatisticsProbe:
 
     The probe is a copy of the model in which each batch normalization uses the statistics of its
     batch and hands them out; dropout is off. It is compiled once and serves any number of weights
-    of the same model. Frozen layers, and calls with `training=False` baked in, keep their statistics.
+    of the same model. Frozen layers, and calls with `training=False` baked in, keep theirs.
 
     The statistics of a layer are those of its input over the whole data, with the normalization
     before it working on batch statistics of up to 256 samples (the precise statistics of Wu and
@@ -57,6 +57,13 @@ class StatisticsProbe:
 
     Args:
         model: A built Sequential or Functional model.
+
+    Example:
+        >>> layer = keras.layers.BatchNormalization()
+        >>> model = keras.Sequential([keras.Input((1,)), layer])
+        >>> StatisticsProbe(model).update(np.array([[1.0], [3.0]]))
+        >>> batch.statistics(layer)
+        (array([2.]), array([1.]))
     """
 
     def __init__(self, model: keras.Model) -> None:

@@ -1,4 +1,4 @@
-"""How a trial is trained. `fit` serves every backend; `fused` (compiled, many trials at once) will join."""
+"""How a trial is trained: `fit` serves every backend."""
 
 from normcraft.trainers.fit import FitTrainer
 from normcraft.trainers.objective import Objective, ensure_compiled, find_objective

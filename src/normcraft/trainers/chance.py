@@ -75,7 +75,11 @@ def constant_prediction(y: Array, output_shape: tuple[int | None, ...], *, logit
         mean = np.broadcast_to(mean, (*y.shape[1:], units))
     else:
         mean = np.asarray(y, "float64").reshape(len(y), -1).mean(axis=0)
-        mean = mean.reshape(*y.shape[1:], 1) if y.ndim == len(output_shape) - 1 else mean.reshape(y.shape[1:])
+        mean = (
+            mean.reshape(*y.shape[1:], 1)
+            if y.ndim == len(output_shape) - 1
+            else mean.reshape(y.shape[1:])
+        )
     if not logits:
         return mean
     clipped = np.clip(mean, 1e-7, 1 - 1e-7)

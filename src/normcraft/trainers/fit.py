@@ -36,8 +36,8 @@ logging.getLogger("tensorflow").addFilter(
 class FitTrainer:
     """Trains the trials of one arm one after another on one compiled model.
 
-    Seed and learning rate are set by resetting variables, so nothing is compiled twice. Weights, batch
-    order, dropout and split follow from the seed alone: trials of different arms are paired.
+    Seed and learning rate are set by resetting variables, so nothing is compiled twice. Weights,
+    batch order, dropout and split follow from the seed alone: trials of different arms are paired.
 
     Args:
         model: The arm's compiled model; it belongs to the trainer from now on.

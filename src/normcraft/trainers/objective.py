@@ -110,7 +110,7 @@ def _final_activation(model: keras.Model) -> str | None:
 
 
 def check_labels(model: keras.Model, y: Any) -> None:
-    """Refuses class labels that the model's output has no unit for: some backends would train on NaN.
+    """Refuses class labels that the output has no unit for: some backends would train on NaN.
 
     Args:
         model: A model with one output.
@@ -161,8 +161,8 @@ def find_objective(model: keras.Model, x: Any, y: Any, *, metric: str | None = N
             expected="inputs and labels that fit the model, its loss and its metrics",
         ) from error
     keys = [key for key in values if key != "loss" and not key.endswith("_loss")]
-    wanted = metric if metric in values else (keys[0] if keys else "loss")
-    return _direction(model, wanted)
+    wanted = metric if metric in values else next(iter(keys), "loss")
+    return _direction(model, str(wanted))
 
 
 def _direction(model: keras.Model, key: str) -> Objective:

@@ -60,9 +60,8 @@ class ReusableOptimizer:
         Args:
             learning_rate: Of the first step.
         """
-        if self._scheduled:
-            if learning_rate != self._rate:
-                self._recompile(learning_rate)
+        if self._scheduled and learning_rate != self._rate:
+            self._recompile(learning_rate)
         for variable, value in zip(self._model.optimizer.variables, self._initial, strict=True):
             variable.assign(value)
         if not self._scheduled:

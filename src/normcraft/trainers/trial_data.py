@@ -1,4 +1,4 @@
-"""The data of one trial: the part that trains, the part that validates, and the order of samples."""
+"""The data of one trial: what trains, what validates, and in which order."""
 
 from __future__ import annotations
 
