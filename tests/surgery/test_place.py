@@ -285,3 +285,15 @@ def test_the_document_is_what_the_command_prints():
     assert document["inserted"] == [{"site": "a", "kind": "batch"}]
     assert document["skipped"][0]["site"] == "b"
     assert document["biases_dropped"] == 1
+
+
+@pytest.mark.parametrize("activation", ["tanh", None])
+def test_a_shared_layer_keeps_its_bias_where_one_of_its_calls_is_not_normalized(activation):
+    entry = keras.Input((4,))
+    layer = layers.Dense(4, activation, name="both")
+    model = randomise(keras.Model(entry, layer(layer(entry))))
+    result = place(model, "before_activation")
+    assert (result.inserted, result.biases_dropped) == ((("both", "batch"),), 0)
+    assert result.model.get_layer("both").bias is not None
+    bare = remove_normalization(result.model).model
+    assert same(outputs(bare), outputs(model))

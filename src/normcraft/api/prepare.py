@@ -75,7 +75,7 @@ def load_for(
         A built model.
     """
     is_name = isinstance(source, str) and source in recipe_names() and not Path(source).exists()
-    if is_name and isinstance(dataset.x_train, np.ndarray):
+    if is_name and not imports and isinstance(dataset.x_train, np.ndarray):
         shape = tuple(dataset.x_train.shape[1:])
         return load_recipe(source)(**recipe_sizes(source, shape, dataset.num_classes))
     return load_model(source, imports=tuple(imports), unsafe=unsafe)

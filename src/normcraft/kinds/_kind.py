@@ -10,10 +10,11 @@ import numpy as np
 
 from normcraft._core.registry import load, members
 
-__all__ = ["Kind", "kind_names", "kind_of", "load_kind", "num_positions"]
+__all__ = ["Kind", "Shape", "kind_names", "kind_of", "load_kind", "num_positions"]
 
 PACKAGE = "normcraft.kinds"
 Array = np.ndarray[Any, np.dtype[Any]]
+Shape = tuple[int | None, ...]
 
 
 class Kind(Protocol):
@@ -22,10 +23,10 @@ class Kind(Protocol):
     ABSORBS_BIAS: bool
     """Whether a constant per channel added to its input cannot change its output."""
 
-    def build(self, axis: int, name: str, *, channels: int, **config: Any) -> Any:
+    def build(self, axis: int, name: str, *, shape: Shape, **config: Any) -> Any:
         """The Keras layer, not yet built."""
 
-    def refusal(self, shape: tuple[int | None, ...], axis: int) -> str | None:
+    def refusal(self, shape: Shape, axis: int) -> str | None:
         """Why this kind cannot normalize a tensor of that shape; None where it can."""
 
     def matches(self, layer: Any) -> bool:
@@ -82,7 +83,7 @@ def kind_of(layer: Any) -> str | None:
     return next((name for name in kind_names() if load_kind(name).matches(layer)), None)
 
 
-def num_positions(shape: tuple[int | None, ...], axis: int) -> float:
+def num_positions(shape: Shape, axis: int) -> float:
     """Positions of each sample, that is values of one channel.
 
     Args:

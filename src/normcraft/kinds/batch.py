@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from normcraft.kinds._kind import Shape
+
 __all__ = [
     "ABSORBS_BIAS",
     "build",
@@ -21,26 +23,26 @@ ABSORBS_BIAS = True
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers.Layer:
+def build(axis: int, name: str, *, shape: Shape, **config: Any) -> keras.layers.Layer:
     """A plain `keras.layers.BatchNormalization`.
 
     Args:
         axis: Axis of the channels.
         name: Name of the layer.
-        channels: Number of channels.
+        shape: Shape of what it normalizes, the batch axis first.
         **config: Further arguments of the layer (`momentum`, `epsilon`, `dtype`, …).
 
     Returns:
         The layer, not yet built.
 
     Example:
-        >>> type(build(-1, "n", channels=8)).__name__
+        >>> type(build(-1, "n", shape=(None, 8))).__name__
         'BatchNormalization'
     """
     return keras.layers.BatchNormalization(axis=axis, name=name, **config)
 
 
-def refusal(shape: tuple[int | None, ...], axis: int) -> str | None:
+def refusal(shape: Shape, axis: int) -> str | None:
     """Batch normalization takes every shape.
 
     Returns:
@@ -91,7 +93,7 @@ def inference_affine(layer: Any) -> tuple[Array, Array]:
         Two float64 arrays of shape (channels,).
 
     Example:
-        >>> layer = build(-1, "n", channels=2, epsilon=0.0)
+        >>> layer = build(-1, "n", shape=(None, 2), epsilon=0.0)
         >>> layer.build((None, 2))
         >>> set_statistics(layer, np.array([1.0, 2.0]), np.array([4.0, 0.25]))
         >>> scale, shift = inference_affine(layer)

@@ -8,66 +8,70 @@ from typing import Any
 import keras
 
 from normcraft.kinds import instance
-from normcraft.kinds._kind import num_positions
+from normcraft.kinds._kind import Shape, num_positions
 
 __all__ = ["ABSORBS_BIAS", "build", "inference_affine", "matches", "num_groups", "refusal"]
 
 ABSORBS_BIAS = False
+SMALLEST_GROUP = 16
 
 
-def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers.Layer:
+def build(axis: int, name: str, *, shape: Shape, **config: Any) -> keras.layers.Layer:
     """A plain `keras.layers.GroupNormalization` with 32 groups, as in the paper, where they fit.
 
     Args:
         axis: Axis of the channels.
         name: Name of the layer.
-        channels: Number of channels.
+        shape: Shape of what it normalizes, the batch axis first.
         **config: Further arguments of the layer.
 
     Returns:
         The layer, not yet built.
 
     Example:
-        >>> type(build(-1, "n", channels=8)).__name__
+        >>> type(build(-1, "n", shape=(None, 8))).__name__
         'GroupNormalization'
     """
-    return keras.layers.GroupNormalization(num_groups(channels), axis=axis, name=name, **config)
+    groups = num_groups(shape, axis)
+    return keras.layers.GroupNormalization(groups, axis=axis, name=name, **config)
 
 
-def num_groups(channels: int) -> int:
-    """The most groups, 32 or a part of it, of equal size and at least two channels each.
+def num_groups(shape: Shape, axis: int) -> int:
+    """The most groups, 32 as in the paper or a part of it, that leave each enough to normalize.
 
-    Groups of a single channel would be instance normalization.
+    A group has at least two channels (of one it would be instance normalization) and, where that
+    can be had, 16 values: positions times its channels.
 
     Args:
-        channels: Number of channels.
+        shape: Shape of what is normalized, the batch axis first.
+        axis: Axis of its channels.
 
     Returns:
         1, 2, 4, 8, 16 or 32.
 
     Example:
-        >>> [num_groups(channels) for channels in (64, 48, 32, 8, 3)]
+        >>> [num_groups((None, 8, 8, channels), -1) for channels in (64, 48, 32, 8, 3)]
         [32, 16, 16, 4, 1]
+        >>> num_groups((None, 64), -1)
+        4
     """
-    groups = gcd(32, channels)
-    return groups // 2 if 1 < groups == channels else groups
+    channels, groups = shape[axis] or 1, gcd(32, shape[axis] or 1)
+    positions = num_positions(shape, axis)
+    while groups > 1 and (groups == channels or positions * channels / groups < SMALLEST_GROUP):
+        groups //= 2
+    return groups
 
 
-def refusal(shape: tuple[int | None, ...], axis: int) -> str | None:
+def refusal(shape: Shape, axis: int) -> str | None:
     """Of one value its group keeps nothing, and of two only which is larger.
 
     Returns:
         The reason where groups have fewer than three values, else None.
-
-    Example:
-        >>> refusal((None, 64), -1), refusal((None, 28, 28, 64), -1)
-        ('groups of 2 values would keep their order alone', None)
     """
-    channels = shape[axis] or 0
-    values = num_positions(shape, axis) * (channels // num_groups(channels))
+    values = num_positions(shape, axis) * (shape[axis] or 0) / num_groups(shape, axis)
     if values > 2:
         return None
-    return f"groups of {values} values would keep their order alone"
+    return f"groups of {values:.0f} values would keep their order alone"
 
 
 def matches(layer: Any) -> bool:

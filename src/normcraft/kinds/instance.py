@@ -6,33 +6,33 @@ from typing import Any
 
 import keras
 
-from normcraft.kinds._kind import num_positions
+from normcraft.kinds._kind import Shape, num_positions
 
 __all__ = ["ABSORBS_BIAS", "build", "inference_affine", "matches", "refusal"]
 
 ABSORBS_BIAS = True
 
 
-def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers.Layer:
+def build(axis: int, name: str, *, shape: Shape, **config: Any) -> keras.layers.Layer:
     """A `keras.layers.GroupNormalization` with one group a channel.
 
     Args:
         axis: Axis of the channels.
         name: Name of the layer.
-        channels: Number of channels.
+        shape: Shape of what it normalizes, the batch axis first.
         **config: Further arguments of the layer.
 
     Returns:
         The layer, not yet built.
 
     Example:
-        >>> type(build(-1, "n", channels=8)).__name__
+        >>> type(build(-1, "n", shape=(None, 8))).__name__
         'GroupNormalization'
     """
     return keras.layers.GroupNormalization(-1, axis=axis, name=name, **config)
 
 
-def refusal(shape: tuple[int | None, ...], axis: int) -> str | None:
+def refusal(shape: Shape, axis: int) -> str | None:
     """Without positions, every value would be its own mean.
 
     Returns:

@@ -6,31 +6,33 @@ from typing import Any
 
 import keras
 
+from normcraft.kinds._kind import Shape
+
 __all__ = ["ABSORBS_BIAS", "build", "inference_affine", "matches", "refusal"]
 
 ABSORBS_BIAS = False
 
 
-def build(axis: int, name: str, *, channels: int, **config: Any) -> keras.layers.Layer:
+def build(axis: int, name: str, *, shape: Shape, **config: Any) -> keras.layers.Layer:
     """A plain `keras.layers.LayerNormalization` over the channel axis.
 
     Args:
         axis: Axis of the channels.
         name: Name of the layer.
-        channels: Number of channels.
+        shape: Shape of what it normalizes, the batch axis first.
         **config: Further arguments of the layer.
 
     Returns:
         The layer, not yet built.
 
     Example:
-        >>> type(build(-1, "n", channels=8)).__name__
+        >>> type(build(-1, "n", shape=(None, 8))).__name__
         'LayerNormalization'
     """
     return keras.layers.LayerNormalization(axis=axis, name=name, **config)
 
 
-def refusal(shape: tuple[int | None, ...], axis: int) -> str | None:
+def refusal(shape: Shape, axis: int) -> str | None:
     """Of one channel it keeps nothing, and of two only which is larger.
 
     Returns:

@@ -13,9 +13,10 @@ def select(graph: LayerGraph) -> tuple[Site, ...]:
 
     Example:
         >>> from keras import Input, Sequential, layers
-        >>> chain = [Input((8, 8, 1), name="x"), layers.Conv2D(4, 3, activation="relu", name="conv")]
+        >>> chain = [Input((8, 8, 1), name="x"), layers.Conv2D(4, 3, name="conv")]
         >>> chain += [layers.GlobalMaxPooling2D(name="pool"), layers.Dense(2, name="head")]
-        >>> [site.name for site in select(LayerGraph.read(Sequential(chain))) if not site.refused]
+        >>> sites = select(LayerGraph.read(Sequential(chain)))
+        >>> [site.name for site in sites if not site.refused]
         ['x']
     """
     return tuple(Site(call) for call in graph.calls if call.is_input)

@@ -113,9 +113,7 @@ def normalization(kind: str, name: str, shape: tuple[int | None, ...]) -> Any:
     reason = found.refusal(shape, -1)
     if reason:
         raise _refused(kind, name, reason)
-    channels = shape[-1]
-    assert channels is not None
-    return found.build(-1, name, channels=channels)
+    return found.build(-1, name, shape=shape)
 
 
 @contextmanager

@@ -94,11 +94,10 @@ def _layer(step: str, convolution: Any, tensor: Any, activation: Any, kind: str)
         return layers.Activation(activation, name=f"{convolution.name}_activation")
     axis = 1 if convolution.data_format == "channels_first" else -1
     found, shape = load_kind(kind), tuple(tensor.shape)
-    channels = shape[axis]
-    reason = found.refusal(shape, axis) if channels else "its number of channels is unknown"
-    if not channels or reason:
+    reason = found.refusal(shape, axis) if shape[axis] else "its number of channels is unknown"
+    if reason:
         raise InputError(f"kind {kind!r} cannot normalize shape {shape}", received=reason)
-    return found.build(axis, f"{convolution.name}_{kind}_normalization", channels=channels)
+    return found.build(axis, f"{convolution.name}_{kind}_normalization", shape=shape)
 
 
 def _steps(order: str | Sequence[str]) -> tuple[str, ...]:

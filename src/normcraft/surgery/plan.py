@@ -33,14 +33,14 @@ class Insertion:
         kind: Kind of normalization.
         name: Name of the new layer.
         axis: Axis of the channels.
-        channels: Number of channels.
+        shape: Shape of what is normalized, the batch axis first.
         dtype: Name of its dtype policy; None for Keras's default.
     """
 
     kind: str
     name: str
     axis: int
-    channels: int
+    shape: tuple[int | None, ...]
     dtype: str | None
 
 
@@ -134,10 +134,8 @@ def _plan_insertions(plan: Plan, graph: LayerGraph, sites: tuple[Site, ...], kin
 
 
 def _insertion(graph: LayerGraph, call: Call, name: str, kind: str) -> Insertion:
-    axis = graph.channel_axis(call)
-    channels = call.outputs[0].shape[axis]
-    assert channels is not None, "refused before"
-    return Insertion(kind, name, axis, channels, graph.dtype_policy(call))
+    axis, shape = graph.channel_axis(call), call.outputs[0].shape
+    return Insertion(kind, name, axis, shape, graph.dtype_policy(call))
 
 
 def _refusal(call: Call, axis: int, kind: str) -> str | None:

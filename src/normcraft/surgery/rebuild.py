@@ -158,7 +158,7 @@ def _activation(activation: Any, name: str | None, edit: LayerEdit) -> keras.lay
 
 def _insertion(insertion: Insertion) -> keras.layers.Layer:
     return load_kind(insertion.kind).build(
-        insertion.axis, insertion.name, channels=insertion.channels, dtype=insertion.dtype
+        insertion.axis, insertion.name, shape=insertion.shape, dtype=insertion.dtype
     )
 
 
