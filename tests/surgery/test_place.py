@@ -9,6 +9,7 @@ from normcraft.graph import activation_name
 from normcraft.surgery import place, remove_normalization
 from strategies import arrays, outputs, randomise, same, untouched
 from tolerances import assert_close
+from versions import KERAS
 
 
 def names(model):
@@ -191,6 +192,7 @@ def test_dictionaries_of_inputs_and_outputs_stay():
     assert copy._inputs_struct.keys() == {"a", "b"}
 
 
+@pytest.mark.skipif(KERAS < (3, 14), reason="this Keras wants every input to reach an output")
 def test_an_optional_input_stays_optional():
     entry, other = keras.Input((3,)), keras.Input((3,), optional=True)
     model = keras.Model([entry, other], layers.Dense(2)(entry))

@@ -8,6 +8,7 @@ what it answers, and tested on the oldest and the newest Keras that normcraft su
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -16,7 +17,7 @@ import keras
 
 # The only imports of private modules in the project.
 from keras.src.backend.common import global_state
-from keras.src.models.functional import Functional, functional_like_constructor
+from keras.src.models.functional import Functional
 from keras.src.saving.serialization_lib import SafeModeScope
 
 __all__ = [
@@ -227,7 +228,9 @@ def has_functional_constructor(model: keras.Model) -> bool:
     Returns:
         True for `keras.Model` and for subclasses that keep its constructor.
     """
-    return bool(functional_like_constructor(type(model)))
+    spec = inspect.getfullargspec(type(model).__init__)
+    passed_on = spec.varargs is not None and spec.varkw is not None and len(spec.args) <= 1
+    return passed_on or spec.args[1:3] == ["inputs", "outputs"]
 
 
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
