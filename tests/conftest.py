@@ -31,6 +31,21 @@ def pytest_collection_finish() -> None:
     assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
 
 
+# Folders and files whose tests hold on every backend if they hold on one.
+ANY_BACKEND = {
+    "data", "executors", "report", "test_design", "test_load_model", "test_selection", "test_signflip", "test_store",
+    "test_summarize", "test_verdict",
+}  # fmt: skip
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks them, so that `-m "not any_backend"` leaves them to the default backend."""
+    for item in items:
+        if ANY_BACKEND & {item.path.stem, item.path.parent.name}:
+            item.add_marker(pytest.mark.any_backend)
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder of real data: NORMCRAFT_DATA, else `shared/data` beside the checkout."""
