@@ -33,8 +33,8 @@ def pytest_collection_finish() -> None:
 
 # Folders and files whose tests hold on every backend if they hold on one.
 ANY_BACKEND = {
-    "data", "executors", "report", "test_design", "test_load_model", "test_selection", "test_signflip", "test_store",
-    "test_summarize", "test_verdict",
+    "data", "executors", "report", "test_design", "test_load_model", "test_selection",
+    "test_signflip", "test_store", "test_summarize", "test_verdict",
 }  # fmt: skip
 
 
