@@ -189,6 +189,25 @@ def test_several_inputs_and_outputs(digits):
     assert all(arm.outcomes["finished"] == 1 for arm in result.arms)
 
 
+def test_layers_and_losses_of_the_users_own_come_back(digits):
+    class Scale(layers.Layer):
+        def call(self, x):
+            return 2 * x
+
+    def own_loss(y_true, y_pred):
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), Scale(), layers.Flatten(), layers.Dense(10, "softmax")]
+    )
+    model.compile("adam", own_loss, metrics=["accuracy"])
+    x, y = digits.x_train[:200], digits.y_train[:200]
+    result = nc.compare(model, x, y, placements=["none"], seeds=1, epochs=1, verbose=False)
+    best = result.best_model()
+    assert isinstance(best.layers[0], Scale)
+    assert best.loss is own_loss
+
+
 def test_given_validation_data_replace_the_split(digits):
     validation = digits.x_train[:50], digits.y_train[:50]
     result = nc.compare(

@@ -66,7 +66,8 @@ class Comparison:
         Returns:
             A trained Keras model.
         """
-        return keras.saving.load_model(self.best_model_path)
+        own = self._result.custom_objects
+        return keras.saving.load_model(self.best_model_path, custom_objects=own)
 
     @property
     def best_model_path(self) -> Path:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
+from normcraft._core.keras_private import compile_arguments, sublayers
 from normcraft.graph import LayerGraph, is_normalization
 from normcraft.records import Arm
 from normcraft.studies.design import Grid
@@ -79,6 +81,25 @@ def _build(
         biases_dropped=result.biases_dropped,
     )
     return BuiltArm(arm, result.model)
+
+
+def custom_objects(model: keras.Model) -> dict[str, Any]:
+    """Classes and functions of the user's own that a saved model names and Keras has to be given.
+
+    Args:
+        model: A model, compiled or not.
+
+    Returns:
+        The objects by the name under which Keras writes them.
+    """
+    settings = keras.tree.flatten(compile_arguments(model))
+    functions = [value for value in settings if callable(value) and hasattr(value, "__name__")]
+    classes = [type(part) for part in (*sublayers(model), *settings)]
+    return {
+        part.__name__: part
+        for part in (*functions, *classes)
+        if part.__module__.split(".")[0] not in {"keras", "builtins"}
+    }
 
 
 def baseline_of(arms: Sequence[Arm]) -> str:

@@ -18,7 +18,7 @@ from normcraft._core.errors import InputError, unknown_name
 from normcraft._core.registry import load
 from normcraft.data import Dataset, take
 from normcraft.records import Arm, Summary, TrialRecord, TrialSpec
-from normcraft.studies.arms import baseline_of, build_arms
+from normcraft.studies.arms import baseline_of, build_arms, custom_objects
 from normcraft.studies.conclude import About, conclude
 from normcraft.studies.design import Budget, Grid
 from normcraft.studies.progress import Progress
@@ -86,12 +86,14 @@ class StudyResult:
         arms: The arms.
         records: All records, in the order of the plan.
         best_models: Path of the best model of each arm that was finished once, by arm name.
+        custom_objects: The user's own classes and functions that those models name.
     """
 
     summary: Summary
     arms: tuple[Arm, ...]
     records: tuple[TrialRecord, ...]
     best_models: dict[str, Path]
+    custom_objects: dict[str, Any]
 
 
 class Study:
@@ -293,7 +295,12 @@ class Study:
         )
         paths = {arm.name: best.path(arm.name) for arm in self.arms}
         models = {name: path for name, path in paths.items() if path.exists()}
-        return StudyResult(summary, self.arms, records, models)
+        own = {
+            name: part
+            for built in self._built.values()
+            for name, part in custom_objects(built.model).items()
+        }
+        return StudyResult(summary, self.arms, records, models, own)
 
 
 def _file_name(text: str) -> str:
