@@ -20,6 +20,7 @@ from normcraft.trainers.chance import chance_score
 from normcraft.trainers.objective import Objective
 from normcraft.trainers.optimizer import ReusableOptimizer
 from normcraft.trainers.provenance import machine, versions
+from normcraft.trainers.randomness import kept_stream, stream_seeder
 from normcraft.trainers.trial_data import TrialData
 
 __all__ = ["FitTrainer"]
@@ -118,9 +119,16 @@ class FitTrainer:
             generator.assign([site_seed(spec.seed, "dropout", key, epoch), 0])
         x, y = data.epoch(spec, epoch)
         started = time.perf_counter()
-        history = self.model.fit(
-            x, y, batch_size=spec.batch_size, epochs=1, shuffle=False, verbose=0
-        ).history
+        with kept_stream():
+            history = self.model.fit(
+                x,
+                y,
+                batch_size=spec.batch_size,
+                epochs=1,
+                shuffle=False,
+                verbose=0,
+                callbacks=stream_seeder(site_seed(spec.seed, "stream", epoch)),
+            ).history
         seconds = time.perf_counter() - started
         loss, score = (_finite(history.get(key, [None])[0]) for key in ("loss", self._metric))
         validation_loss, validation_score = self._evaluate(data.x_validation, data.y_validation)
