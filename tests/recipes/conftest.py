@@ -1,18 +1,12 @@
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
 # On JAX every new shape of a weight costs a compilation of its initializer: these tests share few.
 
 
-def real_arrays(name, count):
+def real_arrays(folder, name, count):
     """The first training images of a file of real data, with a channel axis, raw."""
-    shared = Path(__file__).parents[3] / "shared" / "data"
-    path = Path(os.environ.get("NORMCRAFT_DATA", shared)) / name
+    path = folder / name
     if not path.is_file():
         pytest.skip(f"{name} is neither in ../shared/data nor where NORMCRAFT_DATA points")
     with np.load(path, allow_pickle=False) as file:
@@ -20,13 +14,13 @@ def real_arrays(name, count):
 
 
 @pytest.fixture(scope="session")
-def mnist():
-    return real_arrays("mnist.npz", 320)
+def mnist(data_folder):
+    return real_arrays(data_folder, "mnist.npz", 320)
 
 
 @pytest.fixture(scope="session")
-def fer2013():
-    return real_arrays("fer2013_12k.npz", 32)
+def fer2013(data_folder):
+    return real_arrays(data_folder, "fer2013_12k.npz", 32)
 
 
 @pytest.fixture(scope="session")
