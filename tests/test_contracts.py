@@ -239,7 +239,7 @@ def test_compile_settings_are_kept_and_nothing_is_shared():
         copy = place(model, "as_given").model
         assert copy.optimizer.get_config() == model.optimizer.get_config()
         assert type(copy.optimizer) is type(model.optimizer)
-        assert int(copy.optimizer.iterations) == 0
+        assert int(copy.optimizer.iterations) == int(model.optimizer.iterations) > 0
         assert copy.evaluate(x, y, verbose=0) == model.evaluate(x, y, verbose=0)
         assert copy.get_metrics_result().keys() == model.get_metrics_result().keys()
         for setting in ("steps_per_execution", "run_eagerly", "jit_compile"):

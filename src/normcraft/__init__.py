@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from normcraft.recipes import load_model
     from normcraft.records import TrialRecord, TrialSpec
     from normcraft.studies import Budget, Grid, Options, Study
-    from normcraft.surgery import EditResult, insert_normalization, remove_normalization
+    from normcraft.surgery import (
+        EditResult,
+        insert_normalization,
+        move_normalization,
+        remove_normalization,
+        replace_normalization,
+        swap_activation,
+    )
 
 __version__ = "0.1.0"
 
@@ -36,8 +43,11 @@ __all__ = [
     "insert_normalization",
     "load_dataset",
     "load_model",
+    "move_normalization",
     "recipes",
     "remove_normalization",
+    "replace_normalization",
+    "swap_activation",
     "train_and_test",
 ]
 
@@ -56,7 +66,10 @@ _HOMES = {
     "insert_normalization": "surgery",
     "load_dataset": "data",
     "load_model": "recipes",
+    "move_normalization": "surgery",
     "remove_normalization": "surgery",
+    "replace_normalization": "surgery",
+    "swap_activation": "surgery",
     "train_and_test": "api",
 }
 

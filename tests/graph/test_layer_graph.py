@@ -120,9 +120,26 @@ class Own(keras.Model):
         return self.dense(x)
 
 
-def test_a_subclassed_model_inside_is_one_call():
+def test_a_subclassed_model_inside_is_opened():
     entry = keras.Input((4,))
-    assert sites(keras.Model(entry, Own(name="own")(entry))) == ["own"]
+    model = keras.Model(entry, Own(name="own")(entry))
+    assert [site.split("/")[0] for site in sites(model)] == ["own"]
+    assert is_linear(LayerGraph.read(model).calls[-1].layer)
+
+
+class Scaled(keras.Model):
+    def __init__(self):
+        super().__init__(name="scaled")
+        self.dense = layers.Dense(2, name="d")
+
+    def call(self, x, factor=1.0):
+        return self.dense(x) * factor
+
+
+def test_a_subclassed_model_that_is_given_more_than_its_input_is_one_call():
+    entry = keras.Input((4,))
+    model = keras.Model(entry, Scaled()(entry, factor=3.0))
+    assert sites(model) == ["scaled"]
 
 
 def test_raw_operations_are_calls():
@@ -143,12 +160,16 @@ def functional_subclass_with_a_call_of_its_own():
     return OverridesCall(entry, layers.Dense(2)(entry))
 
 
+def test_a_functional_subclass_is_read_as_its_own_call_computes():
+    calls = LayerGraph.read(functional_subclass_with_a_call_of_its_own()).calls
+    assert is_multiplication(calls[-1].layer)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: keras.Sequential([layers.Dense(2)], name="m"), "'m' has no graph yet"),
-        (Own, r"subclassed model \(Own\)"),
-        (functional_subclass_with_a_call_of_its_own, r"subclassed model \(OverridesCall\)"),
+        (Own, r"subclassed model \(Own\): it was never called"),
     ],
 )
 def test_a_model_without_a_graph_is_refused(make, message):

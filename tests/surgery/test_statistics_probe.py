@@ -9,7 +9,7 @@ from keras import layers, ops
 from normcraft._core.errors import SurgeryError
 from normcraft.kinds import batch
 from normcraft.surgery import StatisticsProbe
-from normcraft.surgery.statistics import even_batch_size
+from normcraft.surgery.probe import even_batch_size
 from strategies import arrays, batch_for, digest, outputs, randomise, recipes
 from tolerances import assert_close
 

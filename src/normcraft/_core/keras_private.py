@@ -12,6 +12,7 @@ import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 
@@ -36,6 +37,7 @@ __all__ = [
     "output_structure",
     "pack_outputs",
     "sublayers",
+    "trace_failure",
     "traced_function",
     "trusted_code",
 ]
@@ -51,14 +53,116 @@ def traced_function(model: keras.Model) -> Any | None:
         model: Any Keras model.
 
     Returns:
-        The model itself if it is Functional, the graph behind a built Sequential, else None (a
-        subclass that overrides `call` does not compute what its graph says).
+        The model itself if it is Functional, the graph behind a built Sequential, the graph that
+        the `call` of a built subclass gives on symbolic inputs; None where `trace_failure` says
+        why there is none.
     """
-    if isinstance(model, keras.Sequential):
-        plain = type(model).call is keras.Sequential.call
-        return model._functional if plain and model.built else None
-    plain = isinstance(model, Functional) and type(model).call is Functional.call
-    return model if plain else None
+    if type(model).call is keras.Sequential.call:
+        return model._functional if model.built else None
+    if isinstance(model, Functional) and type(model).call is Functional.call:
+        return model
+    return _traced(model)[0]
+
+
+def trace_failure(model: keras.Model) -> str | None:
+    """Why the `call` of a subclassed model gives no graph.
+
+    Args:
+        model: A model for which `traced_function` gave None.
+
+    Returns:
+        The reason; None where the model is no subclass with a `call` of its own.
+    """
+    plain = type(model).call in {keras.Sequential.call, Functional.call}
+    return None if plain else _traced(model)[1]
+
+
+_TRACES: WeakKeyDictionary[keras.Model, tuple[list[int], Any | None, str | None]]
+_TRACES = WeakKeyDictionary()
+
+
+def _traced(model: keras.Model) -> tuple[Any | None, str | None]:
+    # One graph a model, as surgery names tensors by their `id`; another where its layers changed.
+    if not model.built:
+        return None, "it was never called, so the shape of its input is unknown"
+    held = [id(variable) for variable in model.weights]
+    if model not in _TRACES or _TRACES[model][0] != held:
+        try:
+            _TRACES[model] = held, _trace(model), None
+        except _NoTraceError as error:
+            _TRACES[model] = held, None, str(error)
+    return _TRACES[model][1:]
+
+
+class _NoTraceError(Exception):
+    pass
+
+
+def _trace(model: keras.Model) -> Any:
+    # `training=None` leaves the mode to the call in which the copy will stand.
+    shape = _input_shape(model)
+    with _calls_forgotten(model):
+        function = _run_symbolically(model, shape, training=None)
+        training = _run_symbolically(model, shape, training=True)
+    if _computed(function) != _computed(training):
+        raise _NoTraceError("its call computes different things in training and at inference")
+    known = {id(v) for op in function.operations for v in getattr(op, "weights", ())}
+    own = [v.name for v in model.weights if id(v) not in known]
+    if own:
+        raise _NoTraceError(
+            f"its call uses the weight {own[0]!r} outside of a layer, or not at all"
+        )
+    return function
+
+
+def _input_shape(model: keras.Model) -> Any:
+    if isinstance(model, Functional):
+        return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), model._inputs_struct)
+    shapes = list((model._build_shapes_dict or {}).values())
+    if not shapes:
+        raise _NoTraceError("its call does not run on symbolic inputs")
+    if len(shapes) > 1:
+        raise _NoTraceError("its call takes several tensors as arguments of their own")
+    return shapes[0]
+
+
+def _run_symbolically(model: keras.Model, shape: Any, *, training: bool | None) -> Any:
+    inputs = _symbolic_inputs(shape, f"{model.name}_input")
+    takes_mode = "training" in inspect.signature(model.call).parameters
+    try:
+        outputs = model.call(inputs, **({"training": training} if takes_mode else {}))
+        return Functional(inputs, outputs, name=model.name)
+    except Exception as error:
+        text = " ".join(str(error).split())[:160]
+        raise _NoTraceError(f"its call does not run on symbolic inputs ({text})") from error
+
+
+def _symbolic_inputs(shape: Any, name: str) -> Any:
+    # A shape, or a list or dictionary of shapes, as `build` was given it.
+    if isinstance(shape, dict):
+        return {key: _symbolic_inputs(part, f"{name}_{key}") for key, part in shape.items()}
+    if all(size is None or isinstance(size, int) for size in shape):
+        return keras.Input(tuple(shape[1:]), name=name)
+    return [_symbolic_inputs(part, f"{name}_{number}") for number, part in enumerate(shape)]
+
+
+def _computed(function: Any) -> list[Any]:
+    # Layers by identity; stateless operations are made anew in each run.
+    operations = [node.operation for node in graph_nodes(function) if not node.is_input]
+    return [id(op) if isinstance(op, keras.layers.Layer) else type(op) for op in operations]
+
+
+@contextlib.contextmanager
+def _calls_forgotten(model: keras.Model) -> Iterator[None]:
+    # Calls that are recorded within are taken off the model's layers again.
+    records = [(layer._inbound_nodes, layer._outbound_nodes) for layer in sublayers(model)]
+    lengths = [[len(nodes) for nodes in record] for record in records]
+    try:
+        yield
+    finally:
+        for record, before in zip(records, lengths, strict=True):
+            for nodes, length in zip(record, before, strict=True):
+                del nodes[length:]
 
 
 def graph_nodes(function: Any) -> Iterator[Node]:
@@ -125,9 +229,9 @@ def nested_call(node: Node) -> tuple[Any, list[Tensor]] | None:
     function = traced_function(node.operation) if isinstance(node.operation, keras.Model) else None
     if function is None:
         return None
-    struct, args = function._inputs_struct, node.arguments.args
-    entering = args[0] if args else node.arguments.kwargs["inputs"]
+    entering: Any = _only_argument(node)
     if isinstance(entering, dict):
+        struct = function._inputs_struct
         by_key = isinstance(struct, dict)
         names = struct if by_key else [tensor.name for tensor in graph_inputs(function)]
         entering = {name: entering[name] for name in names}
@@ -135,6 +239,13 @@ def nested_call(node: Node) -> tuple[Any, list[Tensor]] | None:
     tensors = keras.tree.flatten(entering)
     complete = all(isinstance(tensor, keras.KerasTensor) for tensor in tensors)
     return (function, tensors) if complete and len(tensors) == len(graph_inputs(function)) else None
+
+
+def _only_argument(node: Node) -> Any:
+    # What a model is called on; None where its call was given more than that and its mode.
+    args, kwargs = node.arguments.args, node.arguments.kwargs
+    given = [*args, *(kwargs[name] for name in kwargs if name not in {"training", "mask"})]
+    return given[0] if len(given) == 1 else None
 
 
 def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:

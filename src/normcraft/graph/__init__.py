@@ -10,15 +10,21 @@ from normcraft.graph.families import (
     is_multiplication,
     is_normalization,
     is_pooling,
+    is_wrapped_linear,
     keeps_channels,
+    layers_inside,
+    unwrapped,
 )
 from normcraft.graph.layer_graph import LayerGraph
 from normcraft.graph.reader import Call, Value, functional_graph, named_nodes
+from normcraft.graph.selection import Criteria, Selection, layer_of
 from normcraft.graph.site import Site, activations_after
 
 __all__ = [
     "Call",
+    "Criteria",
     "LayerGraph",
+    "Selection",
     "Site",
     "Value",
     "activation_name",
@@ -32,6 +38,10 @@ __all__ = [
     "is_multiplication",
     "is_normalization",
     "is_pooling",
+    "is_wrapped_linear",
     "keeps_channels",
+    "layer_of",
+    "layers_inside",
     "named_nodes",
+    "unwrapped",
 ]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import layers
+
+from normcraft._core.keras_private import sublayers
 
 __all__ = [
     "activation_name",
@@ -18,7 +21,10 @@ __all__ = [
     "is_multiplication",
     "is_normalization",
     "is_pooling",
+    "is_wrapped_linear",
     "keeps_channels",
+    "layers_inside",
+    "unwrapped",
 ]
 
 Operation = Any
@@ -110,19 +116,46 @@ def is_linear(operation: Operation) -> bool:
     return isinstance(operation, LINEAR)
 
 
+def unwrapped(operation: Operation) -> Operation:
+    """What is applied to each step, where the operation is TimeDistributed.
+
+    Returns:
+        The layer inside, or the operation itself.
+
+    Example:
+        >>> type(unwrapped(layers.TimeDistributed(layers.ReLU()))).__name__
+        'ReLU'
+    """
+    return operation.layer if isinstance(operation, layers.TimeDistributed) else operation
+
+
+def is_wrapped_linear(operation: Operation) -> bool:
+    """Whether the operation applies a Dense, EinsumDense or convolution to each step.
+
+    Returns:
+        True for those layers inside TimeDistributed; a fused activation there is not split.
+
+    Example:
+        >>> is_wrapped_linear(layers.TimeDistributed(layers.Dense(2)))
+        True
+    """
+    return unwrapped(operation) is not operation and is_linear(unwrapped(operation))
+
+
 def is_normalization(operation: Operation) -> bool:
     """Whether the operation is normalization that a placement may remove.
 
     Preprocessing `Normalization`, `UnitNormalization` and `SpectralNormalization` are not.
 
     Returns:
-        True for Batch-, Layer-, Group- and RMSNormalization and their subclasses.
+        True for Batch-, Layer-, Group- and RMSNormalization and their subclasses, also inside
+        TimeDistributed.
 
     Example:
         >>> is_normalization(layers.LayerNormalization()), is_normalization(layers.Normalization())
         (True, False)
     """
-    return isinstance(operation, NORMALIZATION)
+    return isinstance(unwrapped(operation), NORMALIZATION)
 
 
 def is_pooling(operation: Operation) -> bool:
@@ -135,7 +168,7 @@ def is_pooling(operation: Operation) -> bool:
         >>> is_pooling(layers.GlobalMaxPooling2D()), is_pooling(layers.Flatten())
         (True, False)
     """
-    return isinstance(operation, POOLING)
+    return isinstance(unwrapped(operation), POOLING)
 
 
 def activation_name(operation: Operation) -> str | None:
@@ -178,7 +211,8 @@ def is_activation(operation: Operation) -> bool:
         >>> is_activation(layers.ReLU()), is_activation(layers.Dense(2, activation="relu"))
         (True, False)
     """
-    return not is_linear(operation) and activation_name(operation) is not None
+    inner = unwrapped(operation)
+    return not is_linear(inner) and activation_name(inner) is not None
 
 
 def has_fused_activation(operation: Operation) -> bool:
@@ -191,7 +225,8 @@ def has_fused_activation(operation: Operation) -> bool:
         >>> has_fused_activation(layers.Dense(8, activation="relu"))
         True
     """
-    return is_linear(operation) and activation_name(operation) is not None
+    inner = unwrapped(operation)
+    return is_linear(inner) and activation_name(inner) is not None
 
 
 def is_addition(operation: Operation) -> bool:
@@ -230,8 +265,30 @@ def keeps_channels(operation: Operation) -> bool:
         >>> keeps_channels(layers.Dropout(0.5)), keeps_channels(layers.LSTM(2))
         (True, False)
     """
-    identity = isinstance(operation, layers.Activation) and activation_name(operation) is None
-    return identity or isinstance(operation, KEEPS_CHANNELS) or is_pooling(operation)
+    inner = unwrapped(operation)
+    identity = isinstance(inner, layers.Activation) and activation_name(inner) is None
+    return identity or isinstance(inner, KEEPS_CHANNELS) or is_pooling(inner)
+
+
+def layers_inside(operation: Operation, family: Callable[[Operation], bool]) -> int:
+    """How many layers of a family an operation keeps inside, where surgery does not reach.
+
+    Args:
+        operation: A layer or a raw operation.
+        family: For example `is_linear`.
+
+    Returns:
+        0 for layers that are of the family themselves, also inside TimeDistributed.
+
+    Example:
+        >>> attention = layers.MultiHeadAttention(2, 4)
+        >>> attention.build((None, 5, 8), (None, 5, 8))
+        >>> layers_inside(attention, is_linear), layers_inside(layers.Dense(2), is_linear)
+        (4, 0)
+    """
+    if not isinstance(operation, layers.Layer) or family(unwrapped(operation)):
+        return 0
+    return sum(family(inner) for inner in sublayers(operation))
 
 
 def float_policy(operation: Operation) -> str | None:

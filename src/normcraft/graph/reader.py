@@ -15,10 +15,16 @@ from normcraft._core.keras_private import (
     graph_nodes,
     graph_outputs,
     nested_call,
+    trace_failure,
     traced_function,
 )
 
 __all__ = ["Call", "Reader", "Value", "functional_graph", "named_nodes"]
+
+TRACEABLE = (
+    "call it once on data and let call(self, inputs, training=None) only call layers and keras.ops,"
+    " or build it from keras.Input with the functional API"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +55,7 @@ class Call:
         inputs: Values that go in.
         outputs: Values that come out.
         is_input: Whether the call is an entry of the outermost model.
+        training: The mode baked into the call or into the call of a model around it, else None.
 
     Example:
         >>> import keras
@@ -65,6 +72,7 @@ class Call:
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     is_input: bool = False
+    training: bool | None = None
 
 
 def named_nodes(function: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -116,7 +124,8 @@ def _no_graph(model: keras.Model) -> SurgeryError:
             expected="a built model",
             hint="begin it with keras.Input(shape) or call model.build(input_shape)",
         )
-    if type(model).call is keras.Sequential.call:
+    reason = trace_failure(model)
+    if reason is None:
         return SurgeryError(
             f"Sequential model {model.name!r} has no graph of layer calls",
             received="a layer whose output shape Keras cannot infer",
@@ -125,9 +134,9 @@ def _no_graph(model: keras.Model) -> SurgeryError:
         )
     return SurgeryError(
         f"model {model.name!r} has no graph of layer calls",
-        received=f"a subclassed model ({type(model).__name__})",
-        expected="a Sequential or Functional model",
-        hint="build it from keras.Input with the functional API",
+        received=f"a subclassed model ({type(model).__name__}): {reason}",
+        expected="a Sequential or Functional model, or a subclass whose call can be traced",
+        hint=TRACEABLE,
     )
 
 
@@ -153,29 +162,39 @@ class Reader:
         return inputs, self._open(function, inputs, prefix="", site_prefix="")
 
     def _open(
-        self, function: Any, inputs: Sequence[Value], prefix: str, site_prefix: str
+        self,
+        function: Any,
+        inputs: Sequence[Value],
+        prefix: str,
+        site_prefix: str,
+        training: bool | None = None,
     ) -> tuple[Value, ...]:
         values = {id(t): v for t, v in zip(graph_inputs(function), inputs, strict=True)}
         for key, node in named_nodes(function, prefix):
             site = site_prefix + key.removeprefix(prefix)
             if not node.is_input:
-                outputs = self._call(key, site, node, values)
+                outputs = self._call(key, site, node, values, training)
                 values |= {id(t): v for t, v in zip(node.outputs, outputs, strict=True)}
             elif not site_prefix:
                 entered = tuple(values[id(tensor)] for tensor in node.outputs)
                 self.calls.append(Call(site, key, node.operation, (), entered, is_input=True))
         return tuple(values[id(tensor)] for tensor in graph_outputs(function))
 
-    def _call(self, key: str, site: str, node: Any, values: dict[int, Value]) -> tuple[Value, ...]:
+    def _call(
+        self, key: str, site: str, node: Any, values: dict[int, Value], around: bool | None
+    ) -> tuple[Value, ...]:
+        own = node.arguments.kwargs.get("training")
+        training = around if own is None else own
         nested = nested_call(node)
         if nested is None:
             inputs = tuple(values[id(tensor)] for tensor in node.input_tensors)
-            call = Call(site, key, node.operation, inputs, _values(node.outputs))
+            outputs = _values(node.outputs)
+            call = Call(site, key, node.operation, inputs, outputs, training=training)
             self.calls.append(call)
             return call.outputs
         function, entering = nested
         prefix = self.prefixes.setdefault(id(node.operation), f"{key}/")
-        return self._open(function, [values[id(t)] for t in entering], prefix, f"{site}/")
+        return self._open(function, [values[id(t)] for t in entering], prefix, f"{site}/", training)
 
 
 def _values(tensors: Sequence[Any]) -> tuple[Value, ...]:

@@ -8,6 +8,7 @@ from normcraft.graph.families import (
     has_fused_activation,
     is_activation,
     is_normalization,
+    is_wrapped_linear,
     keeps_channels,
 )
 from normcraft.graph.layer_graph import LayerGraph
@@ -47,9 +48,12 @@ class Site:
         """The site between a linear call and its activation, fused or separate.
 
         Returns:
-            A site on the linear result of `call`.
+            A site on the linear result of `call`; refused where the activation cannot be split off.
         """
-        return cls(call, inside=has_fused_activation(call.layer))
+        fused = has_fused_activation(call.layer)
+        if fused and is_wrapped_linear(call.layer):
+            return cls(call, refused="its activation is inside TimeDistributed, which is not split")
+        return cls(call, inside=fused)
 
 
 def activations_after(graph: LayerGraph, call: Call) -> list[Call]:

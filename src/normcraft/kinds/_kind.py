@@ -32,6 +32,9 @@ class Kind(Protocol):
     def matches(self, layer: Any) -> bool:
         """Whether a layer is of this kind."""
 
+    def learned(self, layer: Any) -> tuple[Any, Any]:
+        """Variables of the learned scale and shift; None where it has none."""
+
     def inference_affine(self, layer: Any) -> tuple[Array, Array] | None:
         """`(scale, shift)` with y = scale·x + shift at inference; None where not affine."""
 

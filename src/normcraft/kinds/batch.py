@@ -13,6 +13,7 @@ __all__ = [
     "ABSORBS_BIAS",
     "build",
     "inference_affine",
+    "learned",
     "matches",
     "refusal",
     "set_statistics",
@@ -82,6 +83,15 @@ def set_statistics(layer: Any, mean: Array, variance: Array) -> None:
     """
     layer.moving_mean.assign(mean)
     layer.moving_variance.assign(variance)
+
+
+def learned(layer: Any) -> tuple[Any, Any]:
+    """The scale and the shift that a layer of this kind learns.
+
+    Returns:
+        Two variables of shape (channels,); None for what it was built without.
+    """
+    return layer.gamma, layer.beta
 
 
 def inference_affine(layer: Any) -> tuple[Array, Array]:

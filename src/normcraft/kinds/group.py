@@ -10,7 +10,15 @@ import keras
 from normcraft.kinds import instance
 from normcraft.kinds._kind import Shape, num_positions
 
-__all__ = ["ABSORBS_BIAS", "build", "inference_affine", "matches", "num_groups", "refusal"]
+__all__ = [
+    "ABSORBS_BIAS",
+    "build",
+    "inference_affine",
+    "learned",
+    "matches",
+    "num_groups",
+    "refusal",
+]
 
 ABSORBS_BIAS = False
 SMALLEST_GROUP = 16
@@ -81,6 +89,15 @@ def matches(layer: Any) -> bool:
         True for `GroupNormalization` with fewer groups than channels.
     """
     return isinstance(layer, keras.layers.GroupNormalization) and not instance.matches(layer)
+
+
+def learned(layer: Any) -> tuple[Any, Any]:
+    """The scale and the shift that a layer of this kind learns.
+
+    Returns:
+        Two variables of shape (channels,); None for what it was built without.
+    """
+    return layer.gamma, layer.beta
 
 
 def inference_affine(layer: Any) -> None:

@@ -8,7 +8,7 @@ import keras
 
 from normcraft.kinds._kind import Shape
 
-__all__ = ["ABSORBS_BIAS", "build", "inference_affine", "matches", "refusal"]
+__all__ = ["ABSORBS_BIAS", "build", "inference_affine", "learned", "matches", "refusal"]
 
 ABSORBS_BIAS = False
 
@@ -55,6 +55,15 @@ def matches(layer: Any) -> bool:
         True for `LayerNormalization`.
     """
     return isinstance(layer, keras.layers.LayerNormalization)
+
+
+def learned(layer: Any) -> tuple[Any, Any]:
+    """The scale and the shift that a layer of this kind learns.
+
+    Returns:
+        Two variables of shape (channels,); None for what it was built without.
+    """
+    return layer.gamma, layer.beta
 
 
 def inference_affine(layer: Any) -> None:

@@ -8,7 +8,7 @@ import keras
 
 from normcraft.kinds._kind import Shape
 
-__all__ = ["ABSORBS_BIAS", "build", "inference_affine", "matches", "refusal"]
+__all__ = ["ABSORBS_BIAS", "build", "inference_affine", "learned", "matches", "refusal"]
 
 ABSORBS_BIAS = False
 
@@ -52,6 +52,15 @@ def matches(layer: Any) -> bool:
         True for `RMSNormalization`.
     """
     return isinstance(layer, keras.layers.RMSNormalization)
+
+
+def learned(layer: Any) -> tuple[Any, Any]:
+    """The scale and the shift that a layer of this kind learns.
+
+    Returns:
+        Two variables of shape (channels,); None for the shift: it has none.
+    """
+    return layer.scale, None
 
 
 def inference_affine(layer: Any) -> None:

@@ -1,16 +1,7 @@
 """Behind the activation of every hidden layer: the next layer's input is normalized."""
 
-from collections.abc import Iterator
-
-from normcraft.graph import (
-    Call,
-    LayerGraph,
-    Site,
-    activations_after,
-    has_fused_activation,
-    is_linear,
-)
-from normcraft.placements.before_activation import OUTPUT_LAYER
+from normcraft.graph import Call, LayerGraph, Site, activations_after, has_fused_activation
+from normcraft.placements._hidden import sites_of_hidden_layers
 
 __all__ = ["select"]
 
@@ -30,15 +21,10 @@ def select(graph: LayerGraph) -> tuple[Site, ...]:
         >>> [site.name for site in sites if not site.refused]
         ['conv']
     """
-    return tuple(
-        site for call in graph.calls if is_linear(call.layer) for site in _sites(graph, call)
-    )
+    return sites_of_hidden_layers(graph, lambda call: _sites(graph, call))
 
 
-def _sites(graph: LayerGraph, call: Call) -> Iterator[Site]:
-    if not graph.is_hidden(call):
-        yield Site(call, refused=OUTPUT_LAYER)
-    elif has_fused_activation(call.layer):
-        yield Site(call)
-    else:
-        yield from map(Site, activations_after(graph, call) or [call])
+def _sites(graph: LayerGraph, call: Call) -> list[Site]:
+    if has_fused_activation(call.layer):
+        return [Site(call)]
+    return [Site(end) for end in activations_after(graph, call) or [call]]

@@ -1,10 +1,9 @@
 """Between every hidden layer and its activation, as Ioffe and Szegedy (2015) propose."""
 
-from normcraft.graph import LayerGraph, Site, is_linear
+from normcraft.graph import LayerGraph, Site
+from normcraft.placements._hidden import sites_of_hidden_layers
 
-__all__ = ["OUTPUT_LAYER", "select"]
-
-OUTPUT_LAYER = "output layer; name `output` or `after_output` to normalize it"
+__all__ = ["select"]
 
 
 def select(graph: LayerGraph) -> tuple[Site, ...]:
@@ -21,10 +20,4 @@ def select(graph: LayerGraph) -> tuple[Site, ...]:
         >>> [site.name for site in sites if not site.refused]
         ['conv']
     """
-    return tuple(
-        Site.before_activation_of(call)
-        if graph.is_hidden(call)
-        else Site(call, refused=OUTPUT_LAYER)
-        for call in graph.calls
-        if is_linear(call.layer)
-    )
+    return sites_of_hidden_layers(graph, lambda call: [Site.before_activation_of(call)])

@@ -36,7 +36,7 @@ def _site(graph: LayerGraph, last: Call) -> Site:
         call = graph.producer(call.inputs[0])
     if call.is_input:
         return Site(call, refused="no layer between the input and the final activation")
-    return Site(call, inside=has_fused_activation(call.layer))
+    return Site.before_activation_of(call)
 
 
 def _final_activation(graph: LayerGraph, call: Call) -> Call | None:

@@ -1,18 +1,24 @@
 """Passes: each takes a Keras model and returns an edited copy with the evidence of what it did."""
 
 from normcraft.surgery.insert import insert_normalization
+from normcraft.surgery.move import move_normalization
 from normcraft.surgery.place import place
 from normcraft.surgery.reinitialize import draw_weights, site_seed
 from normcraft.surgery.remove import remove_normalization
+from normcraft.surgery.replace import replace_normalization
 from normcraft.surgery.result import EditResult
 from normcraft.surgery.statistics import StatisticsProbe
+from normcraft.surgery.swap_activation import swap_activation
 
 __all__ = [
     "EditResult",
     "StatisticsProbe",
     "draw_weights",
     "insert_normalization",
+    "move_normalization",
     "place",
     "remove_normalization",
+    "replace_normalization",
     "site_seed",
+    "swap_activation",
 ]

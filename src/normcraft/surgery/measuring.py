@@ -11,10 +11,14 @@ __all__ = ["Measuring"]
 
 
 class Measuring(keras.layers.BatchNormalization):  # type: ignore[misc]
-    """Batch normalization by the statistics of the batch, which it hands out beside its result.
+    """Batch normalization that hands out what it receives beside its result.
 
     Its second to fourth output are the number of values behind each channel, their mean and their
     biased variance, each of shape (1, channels).
+
+    Args:
+        by_batch: Whether it normalizes by these; otherwise by its moving statistics.
+        **settings: Arguments of `BatchNormalization`.
 
     Example:
         >>> result, count, mean, variance = Measuring()(keras.ops.ones((4, 2)))
@@ -22,8 +26,12 @@ class Measuring(keras.layers.BatchNormalization):  # type: ignore[misc]
         [[4.0, 4.0]]
     """
 
+    def __init__(self, *, by_batch: bool = True, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.by_batch = by_batch
+
     @classmethod
-    def of(cls, layer: keras.layers.BatchNormalization) -> Measuring:
+    def of(cls, layer: keras.layers.BatchNormalization, *, by_batch: bool = True) -> Measuring:
         """The measuring form of a layer, weights not copied.
 
         Returns:
@@ -31,7 +39,7 @@ class Measuring(keras.layers.BatchNormalization):  # type: ignore[misc]
         """
         settings = ("name", "axis", "momentum", "epsilon", "center", "scale")
         config = {name: getattr(layer, name) for name in settings}
-        return cls(**config, dtype=layer.dtype_policy)
+        return cls(by_batch=by_batch, **config, dtype=layer.dtype_policy)
 
     @property
     def _measured_dtype(self) -> str:
@@ -45,14 +53,20 @@ class Measuring(keras.layers.BatchNormalization):  # type: ignore[misc]
         """
         del training
         x = ops.cast(inputs, self._measured_dtype)
-        count, mean, variance = _moments(x, mask, self.axis % len(x.shape))
+        moments = _moments(x, mask, self.axis % len(x.shape))
+        if self.by_batch:
+            result = ops.cast(self._normalized(x, *moments[1:]), self.compute_dtype)
+        else:
+            result = super().call(inputs, training=False, mask=mask)
+        return result, *(ops.reshape(value, (1, -1)) for value in moments)
+
+    def _normalized(self, x: Any, mean: Any, variance: Any) -> Any:
         result = (x - mean) / ops.sqrt(variance + self.epsilon)
         if self.gamma is not None:
             result = result * ops.reshape(self.gamma, mean.shape)
         if self.beta is not None:
             result = result + ops.reshape(self.beta, mean.shape)
-        moments = (ops.reshape(value, (1, -1)) for value in (count, mean, variance))
-        return ops.cast(result, self.compute_dtype), *moments
+        return result
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """Shapes and dtypes of the four outputs.

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
-from normcraft.graph import LayerGraph
+from normcraft._core.errors import InputError
+from normcraft.graph import Criteria, LayerGraph, Selection, is_normalization
+from normcraft.kinds import kind_names, load_kind
 from normcraft.placements import Placement
-from normcraft.surgery.plan import make_plan, replaced_activations
-from normcraft.surgery.rebuild import Rebuild
+from normcraft.surgery.calibrate import calibrate_identity
+from normcraft.surgery.carry_out import carry_out
+from normcraft.surgery.planning import (
+    Plan,
+    plan_activations,
+    plan_biases,
+    plan_insertions,
+    plan_removal,
+)
 from normcraft.surgery.result import EditResult
-from normcraft.surgery.transfer import copy_compile_settings, copy_flags, copy_weights
 
 __all__ = ["place"]
 
@@ -20,18 +30,27 @@ def place(
     *,
     kind: str = "batch",
     activation: str | None = None,
+    only: Criteria = None,
+    skip: Criteria = None,
+    shared: bool = False,
+    calibrate: Any = None,
 ) -> EditResult:
     """Puts normalization where a placement says: what is there goes first, unless it is `as_given`.
 
     Args:
-        model: A built Sequential or Functional model; it is not changed.
+        model: A built model; it is not changed.
         placement: For example `"before_activation"` or `"input+after_activation"`.
         kind: Kind of normalization to insert.
         activation: Replaces all hidden activations, for example `"sigmoid"`; None leaves them.
+        only: Which calls are meant, as `insert_normalization` says; None for all.
+        skip: Which calls are left alone.
+        shared: Whether all calls of a shared layer get one normalization layer.
+        calibrate: Inputs on which the insertion is made an identity at inference; None to leave
+            inserted layers fresh.
 
     Returns:
-        An edited copy with its evidence. Weights of all other layers, names, flags, policies and
-        compile settings are kept.
+        An edited copy with its evidence. Weights of all other layers, names, flags, policies,
+        compile settings and optimizer state are kept.
 
     Example:
         >>> from keras import Input, Sequential, layers
@@ -39,27 +58,29 @@ def place(
         >>> [layer.name for layer in place(model, "before_activation").model.layers][:3]
         ['a', 'a_batch_normalization', 'a_activation']
     """
-    parsed = Placement.parse(placement)
-    graph = LayerGraph.read(model)
-    plan = make_plan(graph, parsed, kind=kind, activation=activation)
-    rebuild = Rebuild(graph, plan)
-    copy = rebuild.model(model)
-    outermost_first = sorted(rebuild.pairs, key=lambda pair: pair[0].count("/"))
-    copy_flags(model, copy, deep=False)
-    for _, original, new in outermost_first:
-        opened = id(original) in graph.prefixes
-        copy_flags(original, new, deep=not opened)
-        if not opened:
-            copy_weights(original, new)
-    copy_compile_settings(model, copy)
-    biases = [edit.bias for edit in plan.layers.values()]
-    removed = dict.fromkeys(call.key for call in graph.calls if call.key in plan.dropped)
-    return EditResult(
-        copy,
-        inserted=tuple((key, kind) for places in (plan.inside, plan.behind) for key in places),
-        removed=tuple(removed),
-        skipped=tuple(plan.skipped),
-        biases_dropped=biases.count(False),
-        biases_restored=biases.count(True),
-        activations_replaced=replaced_activations(plan, graph),
-    )
+    if calibrate is not None:
+        _check_kind(kind)
+    parsed, graph = Placement.parse(placement), LayerGraph.read(model)
+    selection = Selection(graph, only, skip)
+    plan, bare = Plan(), graph
+    if not parsed.keeps_existing:
+        going = [c for c in graph.calls if is_normalization(c.layer) and c in selection]
+        bare = plan_removal(plan, graph, going, fold=calibrate is not None)
+    sites = [site for site in parsed.select(bare) if site.call in selection]
+    plan_insertions(plan, bare, sites, kind, shared=shared)
+    plan_biases(plan, graph, bare)
+    if activation is not None:
+        plan_activations(plan, bare, activation, selection)
+    result, inserted = carry_out(model, graph, plan)
+    return result if calibrate is None else calibrate_identity(model, result, inserted, calibrate)
+
+
+def _check_kind(kind: str) -> None:
+    if not hasattr(load_kind(kind), "set_statistics"):
+        able = [name for name in kind_names() if hasattr(load_kind(name), "set_statistics")]
+        raise InputError(
+            f"{kind} normalization cannot be calibrated to an identity",
+            received=f"kind {kind!r}, whose statistics come from each input",
+            expected=f"a kind that keeps statistics: {', '.join(able)}",
+            hint="leave out the data of the calibration, or choose that kind",
+        )

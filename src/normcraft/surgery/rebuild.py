@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +21,9 @@ from normcraft._core.keras_private import (
     traced_function,
 )
 from normcraft.graph import LayerGraph, is_linear, named_nodes
-from normcraft.kinds import load_kind
 from normcraft.surgery.copies import copy_layer, copying, edited_config
-from normcraft.surgery.plan import Insertion, LayerEdit, Plan
+from normcraft.surgery.normalization import build_normalization
+from normcraft.surgery.planning import Insertion, LayerEdit, Plan
 
 __all__ = ["Rebuild"]
 
@@ -35,6 +36,7 @@ class Rebuild:
 
     Attributes:
         pairs: `(key, original, copy)` of every layer and nested model that was copied.
+        built: The layer built for each insertion of the plan.
 
     Args:
         graph: Graph of the original.
@@ -54,6 +56,7 @@ class Rebuild:
         self.graph = graph
         self.plan = plan
         self.pairs: list[tuple[str, Any, Any]] = []
+        self.built: dict[Insertion, Any] = {}
         self._copy = copy or (lambda layer, config, key: copy_layer(layer, config))
         self._plain = plain
         self._copies: dict[int, Any] = {}
@@ -66,12 +69,19 @@ class Rebuild:
             A Sequential for a Sequential, else a Functional model of the same class where that can
             be constructed.
         """
-        insertions = [*self.plan.inside.values(), *self.plan.behind.values()]
         names = {part for call in self.graph.calls for part in call.key.split("/")}
-        names |= {insertion.name for insertion in insertions}
+        names |= {insertion.name for insertion in self.plan.insertions}
         names |= {edit.split for edit in self.plan.layers.values() if edit.split}
         with copying(model), counted_names(names):
             return self._model(model)
+
+    def copy_of(self, layer: keras.layers.Layer) -> keras.layers.Layer:
+        """The copy of a layer of the original.
+
+        Returns:
+            The layer that stands in its place.
+        """
+        return self._copies[id(layer)]
 
     def _model(self, model: keras.Model) -> keras.Model:
         function = traced_function(model)
@@ -106,6 +116,8 @@ class Rebuild:
             result = first.output
         else:
             args, kwargs = call_arguments(node, tensors)
+            if type(first) is not type(node.operation):
+                kwargs = _accepted(first, kwargs)
             result = first(*args, **kwargs)
         for layer in rest:
             result = layer(result)
@@ -116,11 +128,11 @@ class Rebuild:
         stages = [self._copied(key, operation)]
         edit = self.plan.layers.get(id(operation), LayerEdit())
         if key in self.plan.inside:
-            stages.append(_insertion(self.plan.inside[key]))
+            stages.append(self._inserted(self.plan.inside[key]))
         if edit.split:
             stages.append(self._split(operation, edit))
         if key in self.plan.behind:
-            stages.append(_insertion(self.plan.behind[key]))
+            stages.append(self._inserted(self.plan.behind[key]))
         return stages
 
     def _copied(self, key: str, operation: Operation) -> Operation:
@@ -134,6 +146,8 @@ class Rebuild:
             self.pairs.append((key, operation, nested))
             return nested
         edit = self.plan.layers.get(id(operation))
+        if edit and edit.replacement:
+            return self._inserted(edit.replacement)
         if edit and edit.activation and not is_linear(operation):
             return _activation(edit.activation, operation.name, edit)
         if not isinstance(operation, keras.layers.Layer):
@@ -141,6 +155,11 @@ class Rebuild:
         new = self._copy(operation, _changed_config(operation, edit) if edit else None, key)
         self.pairs.append((key, operation, new))
         return new
+
+    def _inserted(self, insertion: Insertion) -> keras.layers.Layer:
+        if insertion not in self.built:
+            self.built[insertion] = build_normalization(insertion)
+        return self.built[insertion]
 
     def _split(self, layer: keras.layers.Layer, edit: LayerEdit) -> keras.layers.Layer:
         if id(layer) not in self._splits:
@@ -156,10 +175,10 @@ def _activation(activation: Any, name: str | None, edit: LayerEdit) -> keras.lay
     return keras.layers.Activation(activation, name=name, dtype=edit.dtype)
 
 
-def _insertion(insertion: Insertion) -> keras.layers.Layer:
-    return load_kind(insertion.kind).build(
-        insertion.axis, insertion.name, shape=insertion.shape, dtype=insertion.dtype
-    )
+def _accepted(layer: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    # Of the arguments of the call that a layer of another class takes the place of.
+    known = inspect.signature(layer.call).parameters
+    return {name: value for name, value in kwargs.items() if name in known}
 
 
 def _changed_config(layer: keras.layers.Layer, edit: LayerEdit) -> dict[str, Any]:
@@ -168,8 +187,8 @@ def _changed_config(layer: keras.layers.Layer, edit: LayerEdit) -> dict[str, Any
         changes |= {"activation": "linear", "activity_regularizer": None}
     elif edit.activation:
         changes["activation"] = edit.activation
-    if edit.bias is False and hasattr(layer, "bias_axes"):
-        changes["bias_axes"] = None
+    if edit.bias is not None and hasattr(layer, "bias_axes"):
+        changes["bias_axes"] = layer.equation.strip()[-1] if edit.bias else None
     elif edit.bias is not None:
         changes["use_bias"] = edit.bias
     return edited_config(layer, **changes)

@@ -14,7 +14,7 @@ import numpy as np
 from normcraft._core.keras_private import sublayers
 from normcraft.graph import LayerGraph
 from normcraft.surgery.copies import copy_layer, edited_config
-from normcraft.surgery.plan import Plan
+from normcraft.surgery.planning import Plan
 from normcraft.surgery.rebuild import Rebuild
 
 __all__ = ["draw_weights", "site_seed"]
@@ -48,7 +48,7 @@ def draw_weights(model: keras.Model, seed: int) -> list[Array]:
     theirs. Seeds fixed in an initializer are set aside: otherwise every trial would begin alike.
 
     Args:
-        model: A built Sequential or Functional model; it is not changed.
+        model: A built model; it is not changed.
         seed: The trial's seed.
 
     Returns:

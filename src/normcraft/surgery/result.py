@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
@@ -14,15 +14,26 @@ __all__ = ["EditResult"]
 class EditResult:
     """An edited copy of a model and what was done to get there.
 
+    A site is named as `LayerGraph` names calls.
+
     Attributes:
         model: The copy; compiled as the original was. The original is untouched.
         inserted: `(site, kind)` of every normalization inserted.
         removed: Site of every normalization removed.
+        moved: `(site, new site)` of every normalization moved.
+        replaced: `(site, kind)` of every normalization replaced, with the new kind.
+        kept: `(site, reason)` of normalization that was to go or to change, and stays as it was.
         skipped: `(site, reason)` of every place that was asked for and refused.
-        biases_dropped: Biases removed because the inserted normalization subtracts them again.
-        biases_restored: Zero biases given back to layers that lost the shift of a removed
-            normalization.
+        folded: How many of the removed ones went into the weights of the layer before them.
+        biases_dropped: Biases removed because the normalization behind them subtracts them again;
+            where it keeps statistics, its shift takes them over.
+        biases_restored: Biases given to layers that lost the shift of a removed normalization:
+            zero, or where that was folded its shift.
         activations_replaced: Hidden activations swapped for another.
+        inference_difference: After calibration, how far outputs at inference moved on the data of
+            the calibration: max|a − b| / max|a|, the largest over the outputs.
+        training_difference: After calibration, how far outputs in training mode moved, likewise:
+            inserted normalization then works on the statistics of each batch.
 
     Example:
         >>> from normcraft.surgery import place
@@ -34,27 +45,35 @@ class EditResult:
     model: keras.Model
     inserted: tuple[tuple[str, str], ...] = ()
     removed: tuple[str, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
+    replaced: tuple[tuple[str, str], ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
+    folded: int = 0
     biases_dropped: int = 0
     biases_restored: int = 0
     activations_replaced: int = 0
+    inference_difference: float | None = None
+    training_difference: float | None = None
 
     @property
     def modified(self) -> bool:
         """Whether anything was changed."""
-        return bool(self.inserted or self.removed or self.activations_replaced)
+        edits = (self.inserted, self.removed, self.moved, self.replaced, self.activations_replaced)
+        return any(edits)
 
     def document(self) -> dict[str, Any]:
         """The evidence as the JSON document that the commands print.
 
         Returns:
-            `inserted`, `removed`, `skipped` as lists, and the counts.
+            Sites with kinds and reasons as lists of objects, the counts, and the differences.
         """
-        return {
-            "inserted": [{"site": site, "kind": kind} for site, kind in self.inserted],
-            "removed": list(self.removed),
-            "skipped": [{"site": site, "reason": reason} for site, reason in self.skipped],
-            "biases_dropped": self.biases_dropped,
-            "biases_restored": self.biases_restored,
-            "activations_replaced": self.activations_replaced,
+        evidence = {field.name: getattr(self, field.name) for field in fields(self)}
+        del evidence["model"]
+        keys = {"inserted": "kind", "replaced": "kind", "moved": "to"}
+        keys |= {"kept": "reason", "skipped": "reason"}
+        listed = {
+            name: [{"site": site, key: value} for site, value in evidence[name]]
+            for name, key in keys.items()
         }
+        return evidence | listed | {"removed": list(self.removed)}

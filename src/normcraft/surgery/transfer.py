@@ -14,12 +14,17 @@ from normcraft.surgery.copies import copy_object
 __all__ = ["copy_compile_settings", "copy_flags", "copy_weights"]
 
 
-def copy_weights(original: keras.layers.Layer, new: keras.layers.Layer) -> None:
+def copy_weights(
+    original: keras.layers.Layer, new: keras.layers.Layer
+) -> list[tuple[keras.Variable, keras.Variable]]:
     """Copies all variables that both layers have, states of random generators included.
 
     Args:
         original: A built layer.
         new: Its copy, perhaps with or without bias.
+
+    Returns:
+        `(old, new)` of every variable that was copied.
     """
     if len(original.variables) == len(new.variables):
         pairs = list(zip(original.variables, new.variables, strict=True))
@@ -30,6 +35,7 @@ def copy_weights(original: keras.layers.Layer, new: keras.layers.Layer) -> None:
         variable.assign(keras.ops.convert_to_numpy(old))
     for part, twin in _inner_pairs(original, new):
         _copy_adapted(part, twin)
+    return pairs
 
 
 def _inner_pairs(original: Any, new: Any) -> list[tuple[Any, Any]]:
@@ -60,6 +66,7 @@ def copy_flags(original: Any, new: Any, *, deep: bool = True) -> None:
     if isinstance(original, keras.Model):
         new.dtype_policy = original.dtype_policy
     for part, twin in _inner_pairs(original, new) if deep else [(original, new)]:
+        twin.autocast = part.autocast
         if twin.trainable != part.trainable:
             twin.trainable = part.trainable
 

@@ -15,7 +15,7 @@ import numpy as np
 from normcraft.graph import LayerGraph, activation_name
 from normcraft.records import Epoch, TrialRecord, TrialSpec
 from normcraft.surgery import StatisticsProbe, draw_weights, site_seed
-from normcraft.surgery.statistics import even_batch_size
+from normcraft.surgery.probe import even_batch_size
 from normcraft.trainers.chance import chance_score
 from normcraft.trainers.objective import Objective
 from normcraft.trainers.optimizer import ReusableOptimizer

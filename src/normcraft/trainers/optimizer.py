@@ -9,6 +9,7 @@ import numpy as np
 
 from normcraft._core.errors import InputError
 from normcraft._core.keras_private import compile_arguments, learning_rate_source
+from normcraft.surgery.copies import copy_object
 
 __all__ = ["ReusableOptimizer", "initial_learning_rate"]
 
@@ -31,7 +32,9 @@ def initial_learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
 
 
 class ReusableOptimizer:
-    """The optimizer of a compiled model, reset between trials so that nothing is compiled again.
+    """The optimizer of a compiled model, as new for each trial so that nothing is compiled again.
+
+    What it may remember of an earlier training is set aside.
 
     A learning rate that is a schedule is part of the compiled program: another initial rate then
     compiles the model anew.
@@ -47,8 +50,9 @@ class ReusableOptimizer:
 
     def _remember(self) -> None:
         self._rate = initial_learning_rate(self._model.optimizer)
-        variables = self._model.optimizer.variables
-        self._initial = [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+        fresh = copy_object(self._model.optimizer, "the optimizer")
+        fresh.build(self._model.trainable_variables)
+        self._initial = [np.array(keras.ops.convert_to_numpy(v)) for v in fresh.variables]
 
     @property
     def _scheduled(self) -> bool:

@@ -1,0 +1,100 @@
+"""Makes inserted batch normalization an identity at inference, on the statistics of real data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from normcraft._core.errors import InputError
+from normcraft.kinds import batch
+from normcraft.surgery.probe import BATCH_SIZE, Probe, num_rows
+from normcraft.surgery.result import EditResult
+from normcraft.surgery.statistics import keeps_statistics
+
+__all__ = ["calibrate_identity"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def calibrate_identity(
+    model: keras.Model, result: EditResult, inserted: list[Any], x: Any
+) -> EditResult:
+    """Sets what inserted layers have learned and kept so that they change nothing at inference.
+
+    Each gets the mean μ and the variance σ² of its input over the data, γ = √(σ² + ε) and
+    β = μ + the bias that it took over.
+
+    Args:
+        model: The original.
+        result: The edit; the inserted layers of its copy are changed in place.
+        inserted: These layers, of a kind of the batch family.
+        x: Inputs as `Model.predict` takes arrays.
+
+    Returns:
+        The result with how far outputs moved, at inference and in training mode.
+
+    Raises:
+        InputError: If there are no data, or the model gives infinite or undefined values on them.
+    """
+    if not keras.tree.flatten(x) or num_rows(x) == 0:
+        raise InputError(
+            "calibration needs data", received="no rows", expected="some hundred rows of inputs"
+        )
+    biases = [_become_identity(layer) for layer in inserted]
+    chosen = {id(layer) for layer in inserted}
+    probe = Probe(result.model, lambda layer: id(layer) in chosen, by_batch=False)
+    before, _ = Probe(model, lambda layer: False, by_batch=False).run(x)
+    _, moments = probe.run(x)
+    found = {id(layer): m for layer, m in zip(probe.layers, moments, strict=True)}
+    for layer, bias in zip(inserted, biases, strict=True):
+        if id(layer) in found:  # frozen ones are not measured
+            _set_identity(layer, *found[id(layer)], bias)
+    after, _ = probe.run(x)
+    few = keras.tree.map_structure(lambda array: array[:BATCH_SIZE], x)
+    trained = [
+        Probe(one, keeps_statistics, by_batch=True).run(few)[0] for one in (model, result.model)
+    ]
+    return replace(
+        result,
+        inference_difference=_difference(before, after),
+        training_difference=_difference(*trained),
+    )
+
+
+def _become_identity(layer: Any) -> Array:
+    # It is fresh but for the bias that it took over, and computes scale·(x + bias).
+    scale, shift = batch.inference_affine(layer)
+    bias = shift / scale
+    _set_identity(layer, np.zeros_like(bias), np.ones_like(bias), bias)
+    return bias
+
+
+def _set_identity(layer: Any, mean: Array, variance: Array, bias: Array) -> None:
+    if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(variance))):
+        raise InputError(
+            f"the data give no statistics for the normalization {layer.name!r}",
+            received="values that are infinite, undefined or too large to square",
+            expected="finite activations at every site",
+            hint="calibrate on data that the model computes finite values for",
+        )
+    batch.set_statistics(layer, mean, variance)
+    kept_mean, kept_variance = batch.statistics(layer)  # as the layer's dtype holds them
+    layer.gamma.assign(np.sqrt(kept_variance + layer.epsilon))
+    layer.beta.assign(kept_mean + bias)
+
+
+def _difference(before: list[Array], after: list[Array]) -> float:
+    """max|a − b| / max|a|, the largest over the outputs.
+
+    Returns:
+        0 where nothing moved.
+    """
+    return max(_relative(a, b) for a, b in zip(before, after, strict=True))
+
+
+def _relative(before: Array, after: Array) -> float:
+    a, b = np.asarray(before, "float64"), np.asarray(after, "float64")
+    return float(np.max(np.abs(a - b)) / max(np.max(np.abs(a)), np.finfo("float64").tiny))

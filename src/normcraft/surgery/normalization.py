@@ -1,0 +1,83 @@
+"""The normalization layers that an edit builds, and the values they take over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from normcraft.kinds import kind_of, load_kind
+from normcraft.surgery.copies import copy_layer, edited_config
+from normcraft.surgery.planning import Insertion
+from normcraft.surgery.transfer import copy_weights
+
+__all__ = ["add_bias", "build_normalization", "carry_over"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+SETTINGS = (
+    *("epsilon", "center", "scale"),
+    *("beta_initializer", "beta_regularizer", "beta_constraint"),
+    *("gamma_initializer", "gamma_regularizer", "gamma_constraint"),
+)
+
+
+def build_normalization(insertion: Insertion) -> keras.layers.Layer:
+    """The layer of an insertion, not yet built.
+
+    Args:
+        insertion: What to build. Of an origin it takes the settings that its kind has too.
+
+    Returns:
+        A Keras layer.
+    """
+    origin = insertion.origin
+    if origin is not None and kind_of(origin) == insertion.kind:
+        changed = edited_config(origin, name=insertion.name, axis=insertion.axis)
+        return copy_layer(origin, changed)
+    kind = load_kind(str(insertion.kind))
+    layer = kind.build(insertion.axis, insertion.name, shape=insertion.shape, dtype=insertion.dtype)
+    if origin is None:
+        return layer
+    own, given = layer.get_config(), origin.get_config()
+    taken = {name: given[name] for name in SETTINGS if name in own and name in given}
+    return copy_layer(layer, edited_config(layer, **taken))
+
+
+def carry_over(origin: Any, layer: Any) -> list[tuple[Any, Any]]:
+    """Gives a layer the learned scale and shift of another, and its statistics if both have them.
+
+    Args:
+        origin: Normalization of the model.
+        layer: What takes its place, built.
+
+    Returns:
+        `(old, new)` variables of those that are the same weight.
+    """
+    if type(origin) is type(layer):
+        return copy_weights(origin, layer)
+    before, after = (load_kind(str(kind_of(one))) for one in (origin, layer))
+    learned = zip(before.learned(origin), after.learned(layer), strict=True)
+    pairs = [(old, new) for old, new in learned if old is not None and new is not None]
+    for old, new in pairs:
+        new.assign(keras.ops.reshape(keras.ops.convert_to_numpy(old), new.shape))
+    if hasattr(before, "statistics") and hasattr(after, "set_statistics"):
+        after.set_statistics(layer, *before.statistics(origin))
+    return pairs
+
+
+def add_bias(layer: Any, bias: Array) -> None:
+    """Lets normalization that keeps statistics add a bias that its input has lost.
+
+    beta + scale·bias, where scale is that of its affine form: its output at inference is what it
+    was with the bias.
+
+    Args:
+        layer: A built layer whose kind has an affine form.
+        bias: Shape (channels,).
+    """
+    kind = load_kind(str(kind_of(layer)))
+    affine = kind.inference_affine(layer)
+    if affine is not None and layer.beta is not None:
+        beta = np.asarray(keras.ops.convert_to_numpy(layer.beta), "float64")
+        layer.beta.assign((beta + affine[0] * bias).astype(beta.dtype))

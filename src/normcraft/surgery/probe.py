@@ -1,0 +1,167 @@
+"""A probe: a copy of a model whose batch normalization hands out what it receives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from normcraft._core.keras_private import (
+    call_arguments,
+    copy_operation,
+    graph_inputs,
+    graph_nodes,
+    graph_outputs,
+    input_operation,
+    nested_call,
+    output_structure,
+)
+from normcraft.graph import functional_graph
+from normcraft.moments import combine_moments
+from normcraft.surgery.copies import copy_layer, copying
+from normcraft.surgery.measuring import Measuring
+from normcraft.surgery.transfer import copy_weights
+
+__all__ = ["Probe", "even_batch_size", "num_rows"]
+
+BATCH_SIZE = 256
+Array = np.ndarray[Any, np.dtype[Any]]
+Moments = tuple[Array, Array]
+
+
+def even_batch_size(num_samples: int, largest: int = BATCH_SIZE) -> int:
+    """A batch size that cuts samples into parts as alike as can be, none above `largest`.
+
+    Returns:
+        Samples a batch.
+
+    Example:
+        >>> even_batch_size(360, 256), even_batch_size(100, 256)
+        (180, 100)
+    """
+    return math.ceil(num_samples / math.ceil(num_samples / largest))
+
+
+def num_rows(x: Any) -> int:
+    """How many samples there are in inputs as `Model.predict` takes them.
+
+    Returns:
+        Length of the first array.
+    """
+    return len(keras.tree.flatten(x)[0])
+
+
+class Probe:
+    """Runs a model with some of its batch normalization measured; dropout is off.
+
+    It is compiled once and serves any number of weights of the same model.
+
+    Args:
+        model: A built model.
+        measured: Which layers are measured: a function of a layer of the model.
+        by_batch: Whether measured layers work on the statistics of each batch, as in training;
+            otherwise on their moving statistics.
+    """
+
+    def __init__(
+        self, model: keras.Model, measured: Callable[[Any], bool], *, by_batch: bool
+    ) -> None:
+        tracer = _Tracer(measured, by_batch=by_batch)
+        function = functional_graph(model)
+        entries = [copy_layer(input_operation(t)).output for t in graph_inputs(function)]
+        inputs, _ = output_structure(function, entries, graph_outputs(function))
+        with copying(model):
+            outputs = tracer.run(function, entries)
+            moments = [value for _, values in tracer.moments for value in values]
+            self._model = keras.Model(inputs, [*outputs, *moments])
+        self._num_outputs = len(outputs)
+        self._pairs = tracer.pairs
+        self._layers = [layer for layer, _ in tracer.moments]
+        self.layers = list({id(layer): layer for layer in self._layers}.values())
+
+    def run(self, x: Any) -> tuple[list[Array], list[Moments]]:
+        """Runs the model with its present weights.
+
+        Args:
+            x: Inputs as `Model.predict` takes arrays.
+
+        Returns:
+            The model's flat outputs, and the mean and biased variance over all rows of what each
+            of `layers` received, float64 of shape (channels,).
+        """
+        for original, copy in self._pairs:
+            copy_weights(original, copy)
+        flat = self._model.predict(x, batch_size=even_batch_size(num_rows(x)), verbose=0)
+        flat = keras.tree.flatten(flat)
+        outputs, rest = flat[: self._num_outputs], flat[self._num_outputs :]
+        parts: dict[int, list[Any]] = {}
+        for index, layer in enumerate(self._layers):
+            parts.setdefault(id(layer), []).append(rest[3 * index : 3 * index + 3])
+        return outputs, [_combined(parts[id(layer)]) for layer in self.layers]
+
+
+def _combined(parts: list[Any]) -> Moments:
+    # Of all calls of one layer, each with a row for every batch.
+    counts, means, variances = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return combine_moments(counts, means, variances)
+
+
+class _Tracer:
+    """Calls copies of a model's layers, nested models opened, and collects the moments."""
+
+    def __init__(self, measured: Callable[[Any], bool], *, by_batch: bool) -> None:
+        self._measured = measured
+        self._by_batch = by_batch
+        self.pairs: list[tuple[Any, Any]] = []
+        self.moments: list[tuple[Any, tuple[Any, ...]]] = []
+        self._copies: dict[tuple[int, bool], Any] = {}
+
+    def run(self, function: Any, entries: list[Any], *, frozen: bool = False) -> list[Any]:
+        """Runs one functional graph on symbolic inputs.
+
+        Args:
+            function: The graph.
+            entries: What enters it.
+            frozen: Whether the graph is called with `training=False`.
+
+        Returns:
+            Its flat outputs.
+        """
+        tensors = {id(t): e for t, e in zip(graph_inputs(function), entries, strict=True)}
+        for node in graph_nodes(function):
+            if not node.is_input:
+                flat = self._call(node, tensors, frozen=frozen)
+                tensors |= {id(old): new for old, new in zip(node.outputs, flat, strict=True)}
+        return [tensors[id(tensor)] for tensor in graph_outputs(function)]
+
+    def _call(self, node: Any, tensors: dict[int, Any], *, frozen: bool) -> list[Any]:
+        args, kwargs = call_arguments(node, tensors)
+        training = kwargs.get("training")
+        frozen = frozen if training is None else training is False
+        nested = nested_call(node)
+        if nested is not None:
+            function, entering = nested
+            return self.run(function, [tensors[id(t)] for t in entering], frozen=frozen)
+        if frozen or not self._measured(node.operation):
+            return list(keras.tree.flatten(self._copy(node.operation)(*args, **kwargs)))
+        result, *moments = self._copy(node.operation, measuring=True)(*args, **kwargs)
+        self.moments.append((node.operation, tuple(moments)))
+        return [result]
+
+    def _copy(self, operation: Any, *, measuring: bool = False) -> Any:
+        if not isinstance(operation, keras.layers.Layer):
+            return copy_operation(operation)
+        key = id(operation), measuring
+        if key not in self._copies:
+            copy = self._measuring(operation) if measuring else copy_layer(operation)
+            # Nested models are opened here, so names that were apart may meet.
+            copy.name = f"{copy.name}_{len(self._copies)}"
+            self._copies[key] = copy
+            self.pairs.append((operation, copy))
+        return self._copies[key]
+
+    def _measuring(self, layer: Any) -> Measuring:
+        return Measuring.of(layer, by_batch=self._by_batch)
