@@ -18,6 +18,18 @@ settings.register_profile("ci", derandomize=True, **common)
 settings.load_profile("ci" if os.environ.get("CI") else "normcraft")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--graphs N`: how many generated graphs surgery is tried on."""
+    parser.addoption("--graphs", type=int, help="generated graphs; 500 on NumPy, 24 elsewhere")
+
+
+@pytest.fixture(scope="session")
+def num_graphs(pytestconfig: pytest.Config) -> int:
+    """Graphs in bulk where nothing has to be compiled, a sample on the other backends."""
+    bulk = os.environ["KERAS_BACKEND"] == "numpy"
+    return pytestconfig.getoption("--graphs") or (500 if bulk else 24)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """NumPy speaks up where the other backends give infinity without a word."""
     if os.environ["KERAS_BACKEND"] == "numpy":

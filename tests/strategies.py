@@ -14,7 +14,15 @@ from keras import layers, ops
 
 CHANNELS = 4
 CLASSES = 3
-SHAPES = {"image": (6, 6, CHANNELS), "sequence": (5, CHANNELS), "vector": (CHANNELS,)}
+SHAPES = {
+    "image": (6, 6, CHANNELS),
+    "image_first": (CHANNELS, 6, 6),
+    "sequence": (5, CHANNELS),
+    "tokens": (5,),
+    "vector": (CHANNELS,),
+}
+IMAGES = ("image", "image_first")
+PLAIN_KINDS = ("image", "sequence", "vector")
 
 
 def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
@@ -24,6 +32,21 @@ def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
         value = generator.normal(0.2, 0.6, weight.shape)
         if "variance" in weight.name:
             value = np.abs(value) + 0.5
+        weight.assign(value.astype("float32"))
+    return model
+
+
+def realistic(model: keras.Model, seed: int = 0) -> keras.Model:
+    """Random weights and statistics that neither blow activations up nor let them vanish."""
+    generator = np.random.default_rng(seed)
+    for weight in model.weights:
+        shape, name = weight.shape, weight.name
+        if "variance" in name or name == "gamma":
+            value = generator.uniform(0.5, 1.5, shape)
+        elif name in {"bias", "beta", "moving_mean"} or len(shape) < 2:
+            value = generator.normal(0, 0.3, shape)
+        else:
+            value = generator.normal(0, np.sqrt(shape[-1] / np.prod(shape)), shape)
         weight.assign(value.astype("float32"))
     return model
 
@@ -94,17 +117,36 @@ def same(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
 
 
 def weights_by_path(model: keras.Model) -> dict[str, np.ndarray]:
-    """Weights by layer and name within their model, whatever the outermost model is called."""
-    paths = [weight.path.removeprefix(f"{model.name}/") for weight in model.weights]
-    return dict(zip(paths, arrays(model.weights), strict=True))
+    """Weights by the names of the layers around them and their own.
+
+    Keras's own `path` depends on when a layer was built.
+    """
+    found: dict[str, np.ndarray] = {}
+
+    def walk(layer: keras.layers.Layer, path: str) -> None:
+        for weight in layer._trainable_variables + layer._non_trainable_variables:
+            found[f"{path}{weight.name}"] = np.array(ops.convert_to_numpy(weight))
+        for part in layer._layers:
+            walk(part, f"{path}{part.name}/")
+
+    walk(model, "")
+    return found
 
 
 # --- blocks: each takes a tensor and gives one of the same shape ---------------------------------
 
 
+def _format(kind: str) -> dict[str, str]:
+    return {"data_format": "channels_first" if kind == "image_first" else "channels_last"}
+
+
+def _axis(kind: str) -> int:
+    return 1 if kind == "image_first" else -1
+
+
 def _linear(kind: str, **settings):
-    if kind == "image":
-        return layers.Conv2D(CHANNELS, 3, padding="same", **settings)
+    if kind in IMAGES:
+        return layers.Conv2D(CHANNELS, 3, padding="same", **_format(kind), **settings)
     if kind == "sequence":
         return layers.Conv1D(CHANNELS, 3, padding="same", **settings)
     return layers.Dense(CHANNELS, **settings)
@@ -119,16 +161,16 @@ def separate(kind, x):
 
 
 def normalized(kind, x):
-    x = layers.BatchNormalization()(_linear(kind, use_bias=False)(x))
+    x = layers.BatchNormalization(_axis(kind))(_linear(kind, use_bias=False)(x))
     return layers.Activation("tanh")(x)
 
 
 def layer_normalized(kind, x):
-    return layers.LayerNormalization()(_linear(kind, activation="tanh")(x))
+    return layers.LayerNormalization(axis=_axis(kind))(_linear(kind, activation="tanh")(x))
 
 
 def group_normalized(kind, x):
-    return layers.ReLU()(layers.GroupNormalization(2)(_linear(kind)(x)))
+    return layers.ReLU()(layers.GroupNormalization(2, axis=_axis(kind))(_linear(kind)(x)))
 
 
 def dropped(kind, x):
@@ -145,18 +187,28 @@ def raw_residual(kind, x):
 
 
 def pre_activation(kind, x):
-    branch = layers.ReLU()(layers.BatchNormalization()(x))
+    branch = layers.ReLU()(layers.BatchNormalization(_axis(kind))(x))
     return layers.Add()([x, _linear(kind)(branch)])
 
 
 def concatenated(kind, x):
-    both = layers.Concatenate()([_linear(kind, activation="relu")(x), _linear(kind)(x)])
-    return layers.Dense(CHANNELS, activation="sigmoid")(both)
+    both = [_linear(kind, activation="relu")(x), _linear(kind)(x)]
+    return _linear(kind, activation="sigmoid")(layers.Concatenate(axis=_axis(kind))(both))
 
 
 def shared(kind, x):
     layer, activation = _linear(kind), layers.ReLU()
     return activation(layer(activation(layer(x))))
+
+
+def shared_normalized(kind, x):
+    layer, normalization = _linear(kind), layers.BatchNormalization(_axis(kind))
+    return normalization(layer(layers.ReLU()(normalization(layer(x)))))
+
+
+def frozen_normalized(kind, x):
+    normalization = layers.BatchNormalization(_axis(kind))
+    return layers.ReLU()(normalization(_linear(kind)(x), training=False))
 
 
 def nested_twice(kind, x):
@@ -170,54 +222,112 @@ def nested_chain(kind, x):
     return keras.Sequential(chain)(x)
 
 
+def nested_deep(kind, x):
+    entry = keras.Input(x.shape[1:])
+    return keras.Model(entry, nested_chain(kind, fused(kind, entry)))(x)
+
+
 def pooled(kind, x):
-    if kind == "image":
-        return layers.MaxPooling2D(2, strides=1, padding="same")(_linear(kind)(x))
+    if kind in IMAGES:
+        pool = layers.MaxPooling2D(2, strides=1, padding="same", **_format(kind))
+        return pool(_linear(kind)(x))
     if kind == "sequence":
         return layers.AveragePooling1D(2, strides=1, padding="same")(_linear(kind)(x))
     return layers.Activation("linear")(x)
 
 
 def depthwise(kind, x):
-    if kind == "image":
-        return layers.ReLU()(layers.DepthwiseConv2D(3, padding="same")(x))
+    if kind in IMAGES:
+        return layers.ReLU()(layers.DepthwiseConv2D(3, padding="same", **_format(kind))(x))
+    convolution = layers.DepthwiseConv1D(3, padding="same", use_bias=False)
+    return layers.ReLU()(layers.BatchNormalization()(convolution(x)))
+
+
+def inverted_residual(kind, x):
+    wide = layers.Conv2D(2 * CHANNELS, 1, use_bias=False, **_format(kind))(x)
+    wide = layers.BatchNormalization(_axis(kind))(wide)
+    wide = layers.DepthwiseConv2D(3, padding="same", use_bias=False, **_format(kind))(wide)
+    wide = layers.ReLU(6.0)(layers.BatchNormalization(_axis(kind))(wide))
+    narrow = layers.Conv2D(CHANNELS, 1, use_bias=False, **_format(kind))(wide)
+    return layers.Add()([x, layers.BatchNormalization(_axis(kind))(narrow)])
+
+
+def separable(kind, x):
+    settings = {"padding": "same", "activation": "relu", **_format(kind)}
+    return layers.SeparableConv2D(CHANNELS, 3, **settings)(x)
+
+
+def transposed(kind, x):
+    if kind in IMAGES:
+        convolution = layers.Conv2DTranspose(CHANNELS, 3, padding="same", **_format(kind))
+        return layers.BatchNormalization(_axis(kind))(convolution(x))
+    return layers.Conv1DTranspose(CHANNELS, 3, padding="same", activation="tanh")(x)
+
+
+def einsum(kind, x):
     return layers.EinsumDense("...c,cd->...d", CHANNELS, bias_axes="d")(x)
 
 
-def convolved(kind, x):
-    if kind == "image":
-        x = layers.SeparableConv2D(CHANNELS, 3, padding="same", activation="relu")(x)
-        return layers.Conv2DTranspose(CHANNELS, 3, padding="same")(x)
-    return _linear(kind, activation="elu")(x)
+def timed(kind, x):
+    return layers.TimeDistributed(layers.Dense(CHANNELS))(x)
 
 
-CHAINED = (fused, separate, normalized, layer_normalized, dropped, pooled, depthwise, convolved)
+def recurrent(kind, x):
+    return layers.Bidirectional(layers.GRU(CHANNELS // 2, return_sequences=True))(x)
+
+
+CHAINED = (fused, separate, normalized, layer_normalized, dropped)
+CHAINED_IN = {
+    **dict.fromkeys(IMAGES, (pooled, separable, depthwise, transposed)),
+    "sequence": (pooled, depthwise, transposed, timed, recurrent),
+    "tokens": (timed, recurrent, einsum),
+    "vector": (einsum, pooled),
+}
 BRANCHED = (
     *(group_normalized, residual, raw_residual, pre_activation, concatenated, shared),
-    *(nested_twice, nested_chain),
+    *(shared_normalized, frozen_normalized, nested_twice, nested_chain, nested_deep),
 )
+BRANCHED_IN = dict.fromkeys(IMAGES, (transposed, inverted_residual, transposed))
 HEADS = ("softmax", "separate", "linear", "two")
+
+
+def entry(kind: str):
+    """The input of a model, and what blocks go on from."""
+    if kind == "tokens":
+        tokens = keras.Input(SHAPES[kind], dtype="int32")
+        return tokens, layers.Embedding(7, CHANNELS, mask_zero=True)(tokens)
+    inputs = keras.Input(SHAPES[kind])
+    return inputs, inputs
+
+
+def _to_vector(kind: str, x, *, flatten: bool):
+    if kind == "vector":
+        return x
+    if kind in IMAGES:
+        pool = layers.GlobalAveragePooling2D(**_format(kind))
+    else:
+        pool = layers.GlobalAveragePooling1D()
+    return layers.Flatten()(x) if flatten and kind != "tokens" else pool(x)
 
 
 def build(kind: str, blocks, head: str, *, flatten: bool = False) -> keras.Model:
     """A Functional model of blocks on one kind of input, with a head."""
-    entry = x = keras.Input(SHAPES[kind])
+    inputs, x = entry(kind)
     for block in blocks:
         x = block(kind, x)
-    if kind != "vector":
-        pool = {"image": layers.GlobalAveragePooling2D, "sequence": layers.GlobalMaxPooling1D}
-        x = layers.Flatten()(x) if flatten else pool[kind]()(x)
+    x = _to_vector(kind, x, flatten=flatten)
     if head == "softmax":
-        return keras.Model(entry, layers.Dense(CLASSES, activation="softmax")(x))
+        return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax")(x))
     if head == "separate":
-        return keras.Model(entry, layers.Softmax()(layers.Dense(CLASSES)(x)))
+        return keras.Model(inputs, layers.Softmax()(layers.Dense(CLASSES)(x)))
     logits = layers.Dense(CLASSES)(x)
-    return keras.Model(entry, logits if head == "linear" else [logits, layers.Dense(1)(x)])
+    return keras.Model(inputs, logits if head == "linear" else [logits, layers.Dense(1)(x)])
 
 
 def chained(model: keras.Model) -> keras.Model:
     """A chain as a Sequential."""
-    return keras.Sequential([keras.Input(model.inputs[0].shape[1:]), *model.layers[1:]])
+    entry = model.inputs[0]
+    return keras.Sequential([keras.Input(entry.shape[1:], dtype=entry.dtype), *model.layers[1:]])
 
 
 @dataclass(frozen=True)
@@ -241,13 +351,19 @@ class Recipe:
 
 
 @st.composite
-def recipes(draw) -> Recipe:
+def recipes(draw, kinds=PLAIN_KINDS, min_blocks=1) -> Recipe:
     """Small models, Functional and Sequential."""
-    sequential = draw(st.booleans())
-    blocks = st.sampled_from(CHAINED if sequential else CHAINED + BRANCHED)
+    kind = draw(st.sampled_from(kinds))
+    # What masks a chain also has calls beside it.
+    sequential = kind != "tokens" and draw(st.booleans())
+    blocks = CHAINED_IN[kind] + CHAINED
+    blocks = st.sampled_from(
+        blocks if sequential else blocks + BRANCHED + BRANCHED_IN.get(kind, ())
+    )
+    number = draw(st.integers(min_blocks, min_blocks + 2))
     return Recipe(
-        kind=draw(st.sampled_from(sorted(SHAPES))),
-        blocks=tuple(draw(st.lists(blocks, min_size=1, max_size=3))),
+        kind=kind,
+        blocks=tuple(draw(blocks) for _ in range(number)),
         head=draw(st.sampled_from(HEADS[:3] if sequential else HEADS)),
         flatten=draw(st.booleans()),
         sequential=sequential,

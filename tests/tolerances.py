@@ -4,6 +4,9 @@ import numpy as np
 
 RELATIVE = {"float64": 1e-12, "float32": 2e-5, "bfloat16": 3e-2, "float16": 4e-3}
 
+# How far an edit that keeps the function may move outputs, likewise.
+IDENTITY = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 3e-2, "float16": 4e-3}
+
 
 def assert_close(actual, expected, dtype: str = "float32") -> None:
     """Asserts that two arrays are the same up to rounding in `dtype`."""

@@ -21,7 +21,7 @@ def test_a_kind_builds_its_layer_and_knows_it_again(kind, shape, axis):
     shape = shape if axis == -1 else (None, 12, *shape[1:-1])
     module = load_kind(kind)
     if module.refusal(shape, axis):
-        assert kind in {"instance", "group"}
+        assert kind in {"instance", "group"} or (kind, axis) == ("rms", 1)
         return
     layer = module.build(axis, "n", shape=shape, dtype="float32")
     assert kind_of(layer) == kind
@@ -80,6 +80,7 @@ def test_groups_divide_the_channels_and_are_no_single_channels(channels, groups)
         ("layer", (None, 2, 5), 1, "2 channels"),
         ("rms", (None, 1), -1, "sign alone"),
         ("rms", (None, 2), -1, None),
+        ("rms", (None, 4, 8, 8), 1, "last axis alone"),
         ("batch", (None, 1), -1, None),
     ],
 )
@@ -113,6 +114,17 @@ def test_the_affine_form_of_batch_is_what_the_layer_does(axis, center, scale):
     if axis == 1:
         factor, shift = factor[:, None], shift[:, None]
     assert_close(outputs(model, [x])[0], x * factor + shift)
+
+
+@pytest.mark.any_backend
+def test_keras_scales_the_last_axis_alone_in_rms_normalization():
+    layer = layers.RMSNormalization(axis=1)
+    layer.build((None, 3, 5))
+    try:
+        result = layer(np.ones((1, 3, 5), "float32"))
+    except Exception:
+        return
+    assert result.shape != (1, 3, 5), "mended in Keras: let the kind `rms` take every axis"
 
 
 def test_kinds_that_look_at_their_input_have_no_affine_form():

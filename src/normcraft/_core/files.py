@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from normcraft._core.errors import MissingFileError, OverwriteError
 
-__all__ = ["check_writable", "write_atomically"]
+__all__ = ["check_writable", "save_atomically", "write_atomically"]
 
 
 def check_writable(path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -67,15 +68,44 @@ def write_atomically(
         >>> write_atomically(f"{folder}/report.html", "<p>done</p>").read_text()
         '<p>done</p>'
     """
+    data = content.encode() if isinstance(content, str) else content
+    return save_atomically(path, lambda temporary: _write(temporary, data), force=force)
+
+
+def save_atomically(
+    path: str | os.PathLike[str], save: Callable[[Path], object], *, force: bool = False
+) -> Path:
+    """Let a function write a whole file, or nothing: to a temporary file beside it, then renamed.
+
+    Refuses as `check_writable` does, which is called first.
+
+    Args:
+        path: Where to write; its folder exists.
+        save: Writes to the path it is given, which has the same suffix.
+        force: Whether to replace a file that stands there.
+
+    Returns:
+        The path.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp(), "numbers.txt")
+        >>> save_atomically(target, lambda path: path.write_text("1 2 3")).read_text()
+        '1 2 3'
+    """
     target = check_writable(path, force=force)
-    # `open` rather than `mkstemp`: the file gets the rights that any new file of the user gets.
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    temporary = target.with_name(f".{secrets.token_hex(4)}.{target.name}")
     try:
-        with temporary.open("xb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
-            stream.flush()
-            os.fsync(stream.fileno())
+        save(temporary)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
     return target
+
+
+def _write(path: Path, data: bytes) -> None:
+    # `open` rather than `mkstemp`: the file gets the rights that any new file of the user gets.
+    with path.open("xb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())

@@ -11,12 +11,13 @@ import keras
 import numpy as np
 
 from normcraft._core.errors import InputError
-from normcraft._core.keras_private import traced_function
-from normcraft.data import Dataset, from_arrays, load_dataset, prepare
+from normcraft.data import Dataset, from_arrays, load_dataset, prepare, take
 from normcraft.graph import LayerGraph
 from normcraft.recipes import load_model, load_recipe, recipe_names, recipe_sizes
 
-__all__ = ["as_dataset", "fit_to_model", "load_for"]
+__all__ = ["as_dataset", "calibration_inputs", "fit_to_model", "load_for"]
+
+CALIBRATION_ROWS = 2048
 
 
 def as_dataset(
@@ -92,27 +93,36 @@ def fit_to_model(dataset: Dataset, model: keras.Model, *, rescale: str = "auto")
     Returns:
         The dataset, with a note for everything that was done.
     """
-    if traced_function(model) is None:
-        LayerGraph.read(model)  # says why this model cannot be compared
-    if len(model.inputs) == 1 and isinstance(dataset.x_train, np.ndarray):
-        tensor = model.inputs[0]
-        shape = tuple(tensor.shape[1:])
-        dataset = prepare(dataset, shape, rescale=rescale, input_dtype=str(tensor.dtype))
-    return _one_hot(dataset, model) if _wants_one_hot(dataset.y_train, model) else dataset
+    graph = LayerGraph.read(model)
+    if len(graph.inputs) == 1 and isinstance(dataset.x_train, np.ndarray):
+        entry = graph.inputs[0]
+        shape = tuple(entry.shape[1:])
+        dataset = prepare(dataset, shape, rescale=rescale, input_dtype=entry.dtype)
+    units = graph.outputs[0].shape[-1] if len(graph.outputs) == 1 else None
+    wanted = units is not None and _wants_one_hot(dataset.y_train, model, units)
+    return _one_hot(dataset, units) if wanted and units else dataset
 
 
-def _wants_one_hot(y: Any, model: keras.Model) -> bool:
+def calibration_inputs(dataset: Dataset) -> Any:
+    """Inputs that a calibration uses: at most 2,048 rows, spread evenly over the training data.
+
+    Returns:
+        Arrays in the structure of the dataset's inputs.
+    """
+    rows = min(dataset.num_samples, CALIBRATION_ROWS)
+    return take(dataset.x_train, np.linspace(0, dataset.num_samples - 1, rows).astype(int))
+
+
+def _wants_one_hot(y: Any, model: keras.Model, units: int) -> bool:
     loss = getattr(model, "loss", None)
     name = getattr(loss, "name", loss if isinstance(loss, str) else "")
-    if not isinstance(y, np.ndarray) or len(model.outputs) > 1 or y.dtype.kind not in "iu":
+    if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu":
         return False
-    units = model.outputs[0].shape[-1]
     coded = name in {"categorical_crossentropy", "binary_crossentropy"}
-    return coded and y.ndim == 1 and units is not None and units > 1 and y.max() < units
+    return coded and y.ndim == 1 and units > 1 and bool(y.max() < units)
 
 
-def _one_hot(dataset: Dataset, model: keras.Model) -> Dataset:
-    units = model.outputs[0].shape[-1]
+def _one_hot(dataset: Dataset, units: int) -> Dataset:
     table = np.eye(units, dtype="float32")
     coded: dict[str, Any] = {
         name: None if labels is None else table[np.asarray(labels)]

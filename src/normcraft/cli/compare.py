@@ -13,16 +13,13 @@ import typer
 from normcraft._core.backend import require_backend
 from normcraft._core.errors import InputError
 from normcraft._core.files import check_writable, write_atomically
+from normcraft.cli._model_file import MODEL_HELP, check_model_output
 
 if TYPE_CHECKING:
     from normcraft.api import Comparison
 
 __all__ = ["compare"]
 
-MODEL_HELP = (
-    "A .keras file, path/to/file.py:function or package.module:function (your own code, which is "
-    "run), or a recipe's name. An existing path wins over a name."
-)
 DATA_HELP = (
     "digits, mnist, fashion_mnist, cifar10, cifar100, or an .npz file with x_train, y_train "
     "[x_test, y_test]."
@@ -92,7 +89,7 @@ def compare(
     """
     require_backend()
     if output is not None:
-        _check_output(output, force=force)
+        check_model_output(output, force=force)
     from normcraft.api.compare import DEFAULT_FOLDER, run_study
     from normcraft.api.prepare import as_dataset, fit_to_model, load_for
     from normcraft.api.progress import watcher
@@ -162,16 +159,6 @@ def _numbers(what: str, text: str | None, *, whole: bool = False) -> tuple[float
         raise InputError(
             f"bad {what}", received=repr(text), expected=f"{noun} with commas between"
         ) from error
-
-
-def _check_output(output: Path, *, force: bool) -> None:
-    if output.suffix != ".keras":
-        raise InputError(
-            "the best model is written in Keras's own format",
-            received=repr(str(output)),
-            expected="a path that ends in .keras",
-        )
-    check_writable(output, force=force)
 
 
 def _report_path(report: Path | None, store: Path, *, force: bool) -> Path:

@@ -14,6 +14,9 @@ import typer
 import normcraft
 from normcraft._core.errors import NormcraftError
 from normcraft.cli.compare import compare
+from normcraft.cli.place import place
+from normcraft.cli.remove import remove
+from normcraft.cli.replace import replace
 from normcraft.cli.report import report
 
 __all__ = ["app", "main"]
@@ -29,8 +32,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command()(compare)
-app.command()(report)
+for command in (compare, place, remove, replace, report):
+    app.command()(command)
 
 
 def _print_version(asked: bool) -> None:

@@ -16,11 +16,12 @@ from normcraft.graph.families import (
     unwrapped,
 )
 from normcraft.graph.layer_graph import LayerGraph
-from normcraft.graph.reader import Call, Value, functional_graph, named_nodes
+from normcraft.graph.reader import TRACEABLE, Call, Value, functional_graph, named_nodes
 from normcraft.graph.selection import Criteria, Selection, layer_of
 from normcraft.graph.site import Site, activations_after
 
 __all__ = [
+    "TRACEABLE",
     "Call",
     "Criteria",
     "LayerGraph",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from normcraft._core.keras_private import sublayers
@@ -24,6 +25,7 @@ __all__ = [
     "is_wrapped_linear",
     "keeps_channels",
     "layers_inside",
+    "transposition",
     "unwrapped",
 ]
 
@@ -268,6 +270,35 @@ def keeps_channels(operation: Operation) -> bool:
     inner = unwrapped(operation)
     identity = isinstance(inner, layers.Activation) and activation_name(inner) is None
     return identity or isinstance(inner, KEEPS_CHANNELS) or is_pooling(inner)
+
+
+def transposition(operation: Operation, rank: int) -> tuple[int, ...] | None:
+    """How an operation permutes the axes of its input.
+
+    Args:
+        operation: A layer or a raw operation.
+        rank: Rank of what it takes.
+
+    Returns:
+        For each axis of the output the axis of the input that it was; None for other operations.
+
+    Example:
+        >>> transposition(layers.Permute((3, 1, 2)), 4)
+        (0, 3, 1, 2)
+    """
+    if isinstance(operation, layers.Permute):
+        return (0, *operation.dims)
+    if not type(operation).__module__.endswith("ops.numpy"):
+        return None
+    tagged = np.empty(range(rank))  # the size of an axis is its number
+    name = type(operation).__name__
+    if name == "Transpose":
+        return np.transpose(tagged, operation.axes).shape
+    if name == "Moveaxis":
+        return np.moveaxis(tagged, operation.source, operation.destination).shape
+    if name == "Swapaxes":
+        return np.swapaxes(tagged, operation.axis1, operation.axis2).shape
+    return None
 
 
 def layers_inside(operation: Operation, family: Callable[[Operation], bool]) -> int:

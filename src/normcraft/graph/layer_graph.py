@@ -15,6 +15,7 @@ from normcraft.graph.families import (
     is_normalization,
     is_pooling,
     keeps_channels,
+    transposition,
 )
 from normcraft.graph.reader import Call, Reader, Value, functional_graph
 
@@ -185,30 +186,34 @@ class LayerGraph:
             call: A call of this graph.
 
         Returns:
-            1 for tensors in `channels_first` order, else -1.
+            1 for tensors in `channels_first` order, -1 for the usual order; another axis where a
+            transposition put the channels in between.
         """
-        return 1 if self._channels_first[call.outputs[0]] else -1
+        value = call.outputs[0]
+        axis = self._channel_axes[value]
+        return -1 if axis == len(value.shape) - 1 else axis
 
     @cached_property
-    def _channels_first(self) -> dict[Value, bool]:
-        table: dict[Value, bool] = {}
+    def _channel_axes(self) -> dict[Value, int]:
+        table: dict[Value, int] = {}
         for call in self.calls:
-            if not call.outputs:
-                continue
-            ranks_alike = bool(call.inputs) and all(
-                len(value.shape) == len(call.outputs[0].shape) for value in call.inputs
-            )
-            data_format = getattr(call.layer, "data_format", None)
-            if call.is_input:
-                first = self._feeds_channels_first(call)
-            elif data_format is not None and len(call.outputs[0].shape) > 2:
-                first = data_format == "channels_first"
-            elif isinstance(call.layer, keras.layers.Dense | keras.layers.EinsumDense):
-                first = False
-            else:
-                first = ranks_alike and table.get(call.inputs[0], False)
-            table |= dict.fromkeys(call.outputs, first)
+            axes = {value: self._own_axis(call, len(value.shape), table) for value in call.outputs}
+            table |= axes
         return table
+
+    def _own_axis(self, call: Call, rank: int, table: dict[Value, int]) -> int:
+        last = max(rank - 1, 0)
+        data_format = getattr(call.layer, "data_format", None)
+        if call.is_input:
+            return 1 if self._feeds_channels_first(call) else last
+        if data_format is not None and rank > 2:
+            return 1 if data_format == "channels_first" else last
+        order = transposition(call.layer, rank)
+        if order is not None:
+            return order.index(table[call.inputs[0]])
+        mixes = isinstance(call.layer, keras.layers.Dense | keras.layers.EinsumDense)
+        alike = bool(call.inputs) and all(len(value.shape) == rank for value in call.inputs)
+        return table[call.inputs[0]] if alike and not mixes else last
 
     def _feeds_channels_first(self, call: Call) -> bool:
         rank = len(call.outputs[0].shape)

@@ -19,7 +19,7 @@ from normcraft._core.keras_private import (
     traced_function,
 )
 
-__all__ = ["Call", "Reader", "Value", "functional_graph", "named_nodes"]
+__all__ = ["TRACEABLE", "Call", "Reader", "Value", "functional_graph", "named_nodes"]
 
 TRACEABLE = (
     "call it once on data and let call(self, inputs, training=None) only call layers and keras.ops,"

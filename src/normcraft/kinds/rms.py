@@ -33,16 +33,24 @@ def build(axis: int, name: str, *, shape: Shape, **config: Any) -> keras.layers.
 
 
 def refusal(shape: Shape, axis: int) -> str | None:
-    """A single channel would be its own root mean square.
+    """A single channel would be its own root mean square, and Keras scales the last axis alone.
+
+    Keras (3.15) does not broadcast the learned scale to another axis: `_rms_normalization` in its
+    `ops/nn.py` fails, or where the sizes happen to fit scales the wrong one.
 
     Returns:
-        The reason for tensors of one channel, else None.
+        The reason for tensors of one channel or of channels before the last axis, else None.
+
+    Example:
+        >>> refusal((None, 4, 8, 8), 1)
+        "Keras's RMS normalization scales the last axis alone, and the channels are axis 1"
     """
-    return (
-        "RMS normalization of a single channel would keep its sign alone"
-        if shape[axis] == 1
-        else None
-    )
+    if axis % len(shape) != len(shape) - 1:
+        keras = "Keras's RMS normalization scales the last axis alone"
+        return f"{keras}, and the channels are axis {axis}"
+    if shape[axis] == 1:
+        return "RMS normalization of a single channel would keep its sign alone"
+    return None
 
 
 def matches(layer: Any) -> bool:

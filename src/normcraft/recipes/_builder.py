@@ -14,7 +14,8 @@ from typing import Any
 import keras
 
 from normcraft._core.errors import InputError, MissingFileError
-from normcraft._core.keras_private import traced_function
+from normcraft._core.keras_private import trace_failure, traced_function
+from normcraft.graph import TRACEABLE
 from normcraft.recipes._imports import failure, import_module
 
 __all__ = ["build_model", "check_model", "functions_in_file", "load_function"]
@@ -94,7 +95,7 @@ def check_model(model: Any, what: str) -> keras.Model:
         The model.
 
     Raises:
-        InputError: It is no model, was never built, or is a subclassed one.
+        InputError: It is no model, was never built, or is a subclass that cannot be traced.
     """
     expected = "a built Sequential or Functional keras.Model"
     if not isinstance(model, keras.Model):
@@ -117,9 +118,9 @@ def check_model(model: Any, what: str) -> keras.Model:
         )
     raise InputError(
         f"{what} has no graph of layer calls",
-        received=f"a subclassed model ({type(model).__name__!r})",
+        received=f"a subclassed model ({type(model).__name__!r}): {trace_failure(model)}",
         expected=expected,
-        hint="build it from keras.Input with the functional API",
+        hint=TRACEABLE,
     )
 
 

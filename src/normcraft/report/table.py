@@ -17,7 +17,7 @@ from normcraft.report.columns import GAP, Column, columns_for, paired_seeds
 from normcraft.report.escape import visible
 from normcraft.report.numbers import amount
 
-__all__ = ["render_text", "table"]
+__all__ = ["as_text", "render_text", "table"]
 
 _STYLES = {"better": "bold green", "equal": "bold cyan", "cannot_tell": "bold yellow"}
 
@@ -65,6 +65,24 @@ def render_text(summary: Summary, *, width: int = 80, color: bool = False) -> st
         >>> print(render_text(summary).splitlines()[0])
         digits_cnn on digits
     """
+    return as_text(table(summary), width=width, color=color)
+
+
+def as_text(renderable: RenderableType, *, width: int = 80, color: bool = False) -> str:
+    r"""What Rich would print, as text.
+
+    Args:
+        renderable: What to print.
+        width: Characters in a line.
+        color: Whether to write color codes.
+
+    Returns:
+        Lines without blanks at their ends, a line break after the last.
+
+    Example:
+        >>> as_text("three  ")
+        'three\n'
+    """
     stream = io.StringIO()
     console = Console(
         file=stream,
@@ -74,7 +92,7 @@ def render_text(summary: Summary, *, width: int = 80, color: bool = False) -> st
         legacy_windows=False,
         force_jupyter=False,
     )
-    console.print(table(summary))
+    console.print(renderable)
     return "".join(line.rstrip() + "\n" for line in stream.getvalue().splitlines())
 
 

@@ -85,12 +85,13 @@ def _move_biases(rebuild: Rebuild) -> None:
 
 def _evidence(copy: keras.Model, graph: LayerGraph, plan: Plan) -> EditResult:
     biases = [edit.bias for edit in plan.layers.values()]
-    new = [(key, one) for places in (plan.inside, plan.behind) for key, one in places.items()]
+    keys = dict.fromkeys(call.key for call in graph.calls)
+    places = [(key, p[key]) for key in keys for p in (plan.inside, plan.behind) if key in p]
     moved = {site for site, _ in plan.moved}
-    removed = dict.fromkeys(call.key for call in graph.calls if call.key in plan.dropped - moved)
+    removed = [key for key in keys if key in plan.dropped - moved]
     return EditResult(
         copy,
-        inserted=tuple((key, str(one.kind)) for key, one in new if one.origin is None),
+        inserted=tuple((key, str(one.kind)) for key, one in places if one.origin is None),
         removed=tuple(removed),
         moved=tuple(plan.moved),
         replaced=tuple(plan.replaced),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 import keras
 
 __all__ = ["copy_optimizer_state"]
+
+State: TypeAlias = dict[str, keras.Variable]
 
 
 def copy_optimizer_state(
@@ -27,31 +31,48 @@ def copy_optimizer_state(
     """
     if getattr(model, "optimizer", None) is None or not model.optimizer.built:
         return
-    names = {_prefix(old): _prefix(new) for old, new in survivors}
-    held = {_prefix(variable) for variable in model.variables}
-    new_state = {variable.name: variable for variable in copy.optimizer.variables}
-    for variable in model.optimizer.variables:
-        owner = _owner(variable.name, held)
-        if owner is None:
-            name = variable.name
-        elif owner in names:
-            name = names[owner] + variable.name.removeprefix(owner)
-        else:
-            continue
-        twin = new_state.get(name)
+    state, counters = _state(model)
+    new_state, new_counters = _state(copy)
+    pairs = [(counters[name], new_counters.get(name)) for name in counters]
+    for old, new in survivors:
+        known = new_state.get(id(new), {})
+        pairs += [(slot, known.get(role)) for role, slot in state.get(id(old), {}).items()]
+    for variable, twin in pairs:
         if twin is not None and twin.shape == variable.shape:
             twin.assign(keras.ops.convert_to_numpy(variable))
 
 
-def _prefix(variable: keras.Variable) -> str:
-    return str(variable.path).replace("/", "_")
+def _state(model: keras.Model) -> tuple[dict[int, State], State]:
+    """What an optimizer keeps.
+
+    Returns:
+        Of each variable, by its `id`, what is kept of it by role (`"_momentum"`); and the rest by
+        name.
+    """
+    owners: defaultdict[str, list[int]] = defaultdict(list)
+    for variable in model.variables:
+        owners[str(variable.path).replace("/", "_")].append(id(variable))
+    seen: Counter[str] = Counter()
+    slots: dict[int, State] = {}
+    counters: State = {}
+    for slot in model.optimizer.variables:
+        owner = _owner(slot.name, owners)
+        if owner is None:
+            counters[slot.name] = slot
+            continue
+        # Paths need not be unique; slots then follow in the order of their variables.
+        number, seen[slot.name] = seen[slot.name], seen[slot.name] + 1
+        if number < len(owners[owner]):
+            role = slot.name.removeprefix(owner)
+            slots.setdefault(owners[owner][number], {})[role] = slot
+    return slots, counters
 
 
-def _owner(name: str, held: set[str]) -> str | None:
+def _owner(name: str, owners: Mapping[str, object]) -> str | None:
     # The variable that a state is about: the longest of the names that it begins with.
     stem = name
     while "_" in stem:
         stem = stem.rpartition("_")[0]
-        if stem in held:
+        if stem in owners:
             return stem
     return None

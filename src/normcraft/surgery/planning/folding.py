@@ -63,7 +63,8 @@ def fold_backward(graph: LayerGraph, calls: Sequence[Call]) -> Folding:
         for normalization, layer in {id(p): (n, p) for n, p in _layers(graph, now)}.values():
             folds[id(layer)] = _followed(folds.get(id(layer)), layer, normalization)
         graph, folded = graph.without(now), folded + now
-        calls = [call for call in calls if reasons[call.site] is not None]
+        rest = {call.site for call in calls} - {call.site for call in now}
+        calls = [call for call in graph.calls if call.site in rest]
         reasons = _obstacles(graph, calls)
     return Folding(folds, folded, [(call.site, str(reasons[call.site])) for call in calls])
 

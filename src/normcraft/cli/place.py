@@ -1,0 +1,98 @@
+"""`normcraft place`: normalization into a model."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from normcraft.cli._edit import (
+    AsJson,
+    DryRun,
+    Force,
+    Imports,
+    Model,
+    Only,
+    Output,
+    Skip,
+    Unsafe,
+    Verbose,
+    edit,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+    from normcraft.surgery import EditResult
+
+__all__ = ["place"]
+
+PLACEMENT_HELP = "Where, + joins: before_activation, input+after_activation, as_given+after_add, …"
+CALIBRATE_HELP = (
+    "Make the insertion an identity at inference, on these data: digits, mnist, …, or an .npz "
+    "file. Up to 2,048 rows of the training inputs are used."
+)
+
+
+def place(
+    model: Model,
+    placement: Annotated[str, typer.Option(help=PLACEMENT_HELP)],
+    kind: Annotated[str, typer.Option(help="batch, layer, group, instance or rms.")] = "batch",
+    output: Output = None,
+    only: Only = None,
+    skip: Skip = None,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="One normalization for all calls of a shared layer.")
+    ] = False,
+    calibrate: Annotated[str | None, typer.Option(help=CALIBRATE_HELP)] = None,
+    rescale: Annotated[
+        str, typer.Option(help="auto scales integer images to [0, 1]; none leaves them raw.")
+    ] = "auto",
+    dry_run: DryRun = False,
+    imports: Imports = None,
+    unsafe: Unsafe = False,
+    force: Force = False,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> int:
+    """Put normalization into a model; what is there already is removed first.
+
+    Begin the placement with as_given+ to keep it. Weights, names, compile settings stay.
+
+    Example: normcraft place model.keras --placement before_activation -o placed.keras
+    """
+
+    def change(loaded: keras.Model) -> EditResult:
+        from normcraft.surgery import insert_normalization
+
+        return insert_normalization(
+            loaded,
+            placement,
+            kind=kind,
+            only=only,
+            skip=skip,
+            shared=shared,
+            calibrate=_inputs(calibrate, loaded, rescale) if calibrate is not None else None,
+        )
+
+    return edit(
+        change,
+        title=f"place {placement} ({kind}) in {model}",
+        model=model,
+        output=output,
+        dry_run=dry_run,
+        imports=imports,
+        unsafe=unsafe,
+        force=force,
+        as_json=as_json,
+    )
+
+
+def _inputs(data: str, model: keras.Model, rescale: str) -> Any:
+    from normcraft.api.prepare import as_dataset, calibration_inputs, fit_to_model
+
+    dataset = fit_to_model(as_dataset(data, None), model, rescale=rescale)
+    for note in dataset.notes:
+        print(note, file=sys.stderr)
+    return calibration_inputs(dataset)
