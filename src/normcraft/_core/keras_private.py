@@ -26,6 +26,7 @@ __all__ = [
     "compile_arguments",
     "copy_operation",
     "counted_names",
+    "forget_traces",
     "graph_inputs",
     "graph_nodes",
     "graph_outputs",
@@ -77,21 +78,29 @@ def trace_failure(model: keras.Model) -> str | None:
     return None if plain else _traced(model)[1]
 
 
-_TRACES: WeakKeyDictionary[keras.Model, tuple[list[int], Any | None, str | None]]
-_TRACES = WeakKeyDictionary()
+_TRACES: WeakKeyDictionary[keras.Model, tuple[Any | None, str | None]] = WeakKeyDictionary()
+
+
+def forget_traces(model: keras.Model) -> None:
+    """Lets subclassed models be traced anew: what their `call` computes may have changed.
+
+    Args:
+        model: The model; those inside it are meant too.
+    """
+    for part in sublayers(model):
+        _TRACES.pop(part, None)
 
 
 def _traced(model: keras.Model) -> tuple[Any | None, str | None]:
-    # One graph a model, as surgery names tensors by their `id`; another where its layers changed.
+    # One graph for all of an edit, which names tensors by their `id`.
     if not model.built:
         return None, "it was never called, so the shape of its input is unknown"
-    held = [id(variable) for variable in model.weights]
-    if model not in _TRACES or _TRACES[model][0] != held:
+    if model not in _TRACES:
         try:
-            _TRACES[model] = held, _trace(model), None
+            _TRACES[model] = _trace(model), None
         except _NoTraceError as error:
-            _TRACES[model] = held, None, str(error)
-    return _TRACES[model][1:]
+            _TRACES[model] = None, str(error)
+    return _TRACES[model]
 
 
 class _NoTraceError(Exception):
@@ -101,7 +110,8 @@ class _NoTraceError(Exception):
 def _trace(model: keras.Model) -> Any:
     # `training=None` leaves the mode to the call in which the copy will stand.
     shape = _input_shape(model)
-    with _calls_forgotten(model):
+    names = [layer.name for layer in sublayers(model)]
+    with _calls_forgotten(model), counted_names(names):
         function = _run_symbolically(model, shape, training=None)
         training = _run_symbolically(model, shape, training=True)
     if _computed(function) != _computed(training):
@@ -118,12 +128,16 @@ def _trace(model: keras.Model) -> Any:
 def _input_shape(model: keras.Model) -> Any:
     if isinstance(model, Functional):
         return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), model._inputs_struct)
+    parameters = inspect.signature(model.call).parameters.values()
     shapes = list((model._build_shapes_dict or {}).values())
+    if len(shapes) > 1 or sum(p.default is p.empty and p.kind in _NAMED for p in parameters) > 1:
+        raise _NoTraceError("its call takes several tensors as arguments of their own")
     if not shapes:
         raise _NoTraceError("its call does not run on symbolic inputs")
-    if len(shapes) > 1:
-        raise _NoTraceError("its call takes several tensors as arguments of their own")
     return shapes[0]
+
+
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
 
 
 def _run_symbolically(model: keras.Model, shape: Any, *, training: bool | None) -> Any:
@@ -140,7 +154,7 @@ def _run_symbolically(model: keras.Model, shape: Any, *, training: bool | None) 
 def _symbolic_inputs(shape: Any, name: str) -> Any:
     # A shape, or a list or dictionary of shapes, as `build` was given it.
     if isinstance(shape, dict):
-        return {key: _symbolic_inputs(part, f"{name}_{key}") for key, part in shape.items()}
+        return {key: _symbolic_inputs(part, key) for key, part in shape.items()}
     if all(size is None or isinstance(size, int) for size in shape):
         return keras.Input(tuple(shape[1:]), name=name)
     return [_symbolic_inputs(part, f"{name}_{number}") for number, part in enumerate(shape)]

@@ -11,6 +11,7 @@ import keras
 
 from normcraft._core.errors import SurgeryError
 from normcraft._core.keras_private import (
+    forget_traces,
     graph_inputs,
     graph_nodes,
     graph_outputs,
@@ -110,6 +111,7 @@ def functional_graph(model: keras.Model) -> Any:
     Raises:
         SurgeryError: If the model has no graph of calls (subclassed, or not built).
     """  # noqa: DOC501, DOC502 - ruff does not see through _no_graph
+    forget_traces(model)
     function = traced_function(model)
     if function is None:
         raise _no_graph(model)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from operator import eq, ge, gt, le, lt
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from normcraft._core.errors import InputError
 from normcraft.graph.families import (
@@ -76,8 +76,10 @@ class Selection:
 
     def _matched(self, option: str, criteria: Criteria, depths: dict[str, int]) -> set[str]:
         single = isinstance(criteria, str) or callable(criteria)
-        given = [criteria] if single else list(criteria)  # type: ignore[arg-type]
-        return {site for one in given for site in self._sites(option, one, depths)}  # type: ignore[arg-type]
+        given: list[Any] = [criteria] if single else _listed(option, criteria)
+        if not given:
+            raise InputError(f"{option} names nothing", received="an empty list", expected=FORMS)
+        return {site for one in given for site in self._sites(option, one, depths)}
 
     def _sites(self, option: str, criterion: Criterion, depths: dict[str, int]) -> set[str]:
         matches = _reader(option, criterion, depths)
@@ -118,6 +120,12 @@ def layer_of(graph: LayerGraph, call: Call) -> Call | None:
             return None
         call = graph.producer(call.inputs[0])
     return call
+
+
+def _listed(option: str, criteria: Any) -> list[Any]:
+    if not isinstance(criteria, Sequence):
+        raise InputError(f"{option} cannot be read", received=repr(criteria), expected=FORMS)
+    return list(criteria)
 
 
 def _belongs(graph: LayerGraph, call: Call, found: set[str]) -> bool:
