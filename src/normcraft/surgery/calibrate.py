@@ -9,14 +9,48 @@ import keras
 import numpy as np
 
 from normcraft._core.errors import InputError
+from normcraft._core.keras_private import graph_inputs
+from normcraft.graph import functional_graph
 from normcraft.kinds import batch
-from normcraft.surgery.probe import BATCH_SIZE, Probe, num_rows
+from normcraft.surgery.probe import BATCH_SIZE, Probe
 from normcraft.surgery.result import EditResult
 from normcraft.surgery.statistics import keeps_statistics
 
-__all__ = ["calibrate_identity"]
+__all__ = ["calibrate_identity", "check_inputs"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def check_inputs(model: keras.Model, x: Any) -> None:
+    """Makes sure that data are arrays of the shapes that a model takes.
+
+    Args:
+        model: A built model.
+        x: What is given as its inputs.
+
+    Raises:
+        InputError: If they are not, or if there are none.
+    """
+    arrays, entries = keras.tree.flatten(x), graph_inputs(functional_graph(model))
+    if not arrays or any(hasattr(array, "shape") and len(array) == 0 for array in arrays):
+        raise InputError(
+            "calibration needs data", received="no rows", expected="some hundred rows of inputs"
+        )
+    shapes = [tuple(getattr(array, "shape", ())) for array in arrays]
+    wanted = [tuple(entry.shape) for entry in entries]
+    if len(shapes) != len(wanted) or not all(map(_fits, shapes, wanted)):
+        typed = all(hasattr(array, "shape") for array in arrays)
+        given = f"arrays of shape {', '.join(map(str, shapes))}" if typed else type(x).__name__
+        raise InputError(
+            "the data of the calibration do not fit the model",
+            received=given,
+            expected=f"arrays of shape {', '.join(map(str, wanted))}",
+        )
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    alike = (have == want or want is None for have, want in zip(shape, wanted, strict=False))
+    return len(shape) == len(wanted) and all(alike)
 
 
 def calibrate_identity(
@@ -37,12 +71,8 @@ def calibrate_identity(
         The result with how far outputs moved, at inference and in training mode.
 
     Raises:
-        InputError: If there are no data, or the model gives infinite or undefined values on them.
-    """
-    if not keras.tree.flatten(x) or num_rows(x) == 0:
-        raise InputError(
-            "calibration needs data", received="no rows", expected="some hundred rows of inputs"
-        )
+        InputError: If the model gives infinite or undefined values on the data.
+    """  # noqa: DOC502 - raised further down
     biases = [_become_identity(layer) for layer in inserted]
     chosen = {id(layer) for layer in inserted}
     probe = Probe(result.model, lambda layer: id(layer) in chosen, by_batch=False)

@@ -10,7 +10,7 @@ from normcraft._core.errors import InputError
 from normcraft.graph import Criteria, LayerGraph, Selection, is_normalization
 from normcraft.kinds import kind_names, load_kind
 from normcraft.placements import Placement
-from normcraft.surgery.calibrate import calibrate_identity
+from normcraft.surgery.calibrate import calibrate_identity, check_inputs
 from normcraft.surgery.carry_out import carry_out
 from normcraft.surgery.planning import (
     Plan,
@@ -60,6 +60,7 @@ def place(
     """
     if calibrate is not None:
         _check_kind(kind)
+        check_inputs(model, calibrate)
     parsed, graph = Placement.parse(placement), LayerGraph.read(model)
     selection = Selection(graph, only, skip)
     plan, bare = Plan(), graph

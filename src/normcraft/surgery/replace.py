@@ -71,16 +71,16 @@ def _plan(plan: Plan, calls: list[Call], kind: str) -> None:
         plan.kept.append((calls[0].site, reason))
         return
     layer, shape = calls[0].layer, calls[0].inputs[0].shape
-    axis = -1 if _channel_axis(calls[0]) == len(shape) - 1 else int(_channel_axis(calls[0]) or 0)
+    (axis,) = keras.tree.flatten(layer.axis)
     dtype = float_policy(layer)
     plan.edit(layer).replacement = Insertion(kind, layer.name, axis, shape, dtype, origin=layer)
     plan.replaced.append((calls[0].site, kind))
 
 
 def _refusal(call: Call, kind: str) -> str | None:
-    shape, axis = call.inputs[0].shape, _channel_axis(call)
     if unwrapped(call.layer) is not call.layer:
         return "it stands inside TimeDistributed"
+    shape, axis = call.inputs[0].shape, _channel_axis(call)
     if kind_of(call.layer) == kind:
         return f"it is {kind} normalization already"
     if axis is None:
