@@ -11,28 +11,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-
-from normcraft.cli.main import main
+from bad_input import ARRAYS, BUILDERS
 
 layers = keras.layers
 QUICK = ["--seeds", "1", "--epochs", "1", "--steps-per-epoch", "2"]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(capsys):
-    def running(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stop:
-            main(list(map(str, arguments)))
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return running
 
 
 @pytest.fixture
@@ -209,17 +191,6 @@ def test_bad_input_with_json_is_a_document(run, arguments, text):
     assert err == ""
 
 
-ARRAYS = {
-    "wrong keys": ({"images": np.zeros((9, 4)), "y_train": np.zeros(9, int)}, "x_train"),
-    "lengths": ({"x_train": np.zeros((9, 4)), "y_train": np.zeros(8, int)}, "9"),
-    "nan": ({"x_train": np.full((9, 4), np.nan), "y_train": np.zeros(9, int)}, "NaN"),
-    "objects": ({"x_train": np.array([[1], "a"], object), "y_train": np.zeros(2, int)}, "object"),
-    "empty": ({"x_train": np.zeros((0, 4)), "y_train": np.zeros(0, int)}, "0"),
-    "shape": ({"x_train": np.zeros((9, 5)), "y_train": np.zeros(9, int)}, "(4,)"),
-    "strings": ({"x_train": np.zeros((9, 4)), "y_train": np.array(["cat"] * 9)}, "cat"),
-}
-
-
 @pytest.mark.parametrize("case", ARRAYS)
 def test_bad_arrays_are_one_clear_line(run, folder, model, case):
     arrays, text = ARRAYS[case]
@@ -228,20 +199,6 @@ def test_bad_arrays_are_one_clear_line(run, folder, model, case):
     assert (code, out) == (2, "")
     assert text in err
     assert err.count("\n") == 1, err
-
-
-BUILDERS = {
-    "raises": ("def build():\n    raise RuntimeError('no luck')", "no luck"),
-    "returns nothing": ("def build():\n    pass", "None"),
-    "returns a layer": ("import keras\ndef build():\n    return keras.layers.Dense(3)", "Dense"),
-    "not built": (
-        "import keras\ndef build():\n    return keras.Sequential([keras.layers.Dense(3)])",
-        "built",
-    ),
-    "takes arguments": ("def build(units):\n    pass", "units"),
-    "no such function": ("def make():\n    pass", "make"),
-    "syntax": ("def build(:\n", "yntax"),
-}
 
 
 @pytest.mark.parametrize("case", BUILDERS)
@@ -283,7 +240,7 @@ def test_help_and_import_load_no_backend():
 
 @pytest.mark.any_backend
 def test_every_command_has_help_with_an_example(run):
-    for command in ("compare", "report"):
+    for command in ("compare", "place", "remove", "replace", "report"):
         code, out, _ = run(command, "--help")
         assert code == 0
         assert f"Example: normcraft {command}" in " ".join(out.split())

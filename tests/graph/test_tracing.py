@@ -149,8 +149,8 @@ class LooksAtValues(Network):
         self.head.build((None, 4))
 
     def call(self, x):
-        values = np.asarray(ops.convert_to_numpy(x))
-        return self.head(self.hidden(x)) if values.sum() > 1e9 else self.head(self.hidden(x))
+        large = np.asarray(ops.convert_to_numpy(x)).sum() > 1e9
+        return self.head(self.hidden(-x if large else x))
 
 
 @pytest.mark.parametrize(

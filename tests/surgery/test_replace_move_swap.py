@@ -116,7 +116,7 @@ def test_a_mask_and_a_baked_mode_do_not_hinder():
 
 
 REFUSED = {
-    "already": (lambda: conv_net(), "batch", "it is batch normalization already"),
+    "already": (conv_net, "batch", "it is batch normalization already"),
     "timed": (
         lambda: chain(layers.TimeDistributed(layers.BatchNormalization()), shape=(5, 4)),
         "layer",
@@ -195,8 +195,8 @@ def test_a_fused_activation_is_split_where_normalization_moves_before_it():
     assert [layer.name for layer in result.model.layers[:3]] == ["c", "n", "c_activation"]
     assert result.biases_dropped == 1
     # The dropped bias is in the shift: the same as if it had stayed.
-    kernel, bias = model.layers[0].get_weights()
-    gamma, beta, mean, variance = model.layers[1].get_weights()
+    _, bias = model.layers[0].get_weights()
+    gamma, beta, _, variance = model.layers[1].get_weights()
     scale = gamma / np.sqrt(variance + 1e-3)
     n = result.model.get_layer("n")
     np.testing.assert_allclose(

@@ -10,6 +10,7 @@ __all__ = [
     "MissingDependencyError",
     "MissingFileError",
     "NormcraftError",
+    "OutputError",
     "OverwriteError",
     "StoreError",
     "SurgeryError",
@@ -79,6 +80,10 @@ class InputError(NormcraftError, ValueError):
 
 class MissingFileError(NormcraftError, FileNotFoundError):
     """A file that should be read does not exist."""
+
+
+class OutputError(NormcraftError, OSError):
+    """A file that cannot be written."""
 
 
 class OverwriteError(NormcraftError, FileExistsError):

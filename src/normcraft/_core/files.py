@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from normcraft._core.errors import MissingFileError, OverwriteError
+from normcraft._core.errors import MissingFileError, OutputError, OverwriteError
 
 __all__ = ["check_writable", "save_atomically", "write_atomically"]
 
@@ -87,6 +87,9 @@ def save_atomically(
     Returns:
         The path.
 
+    Raises:
+        OutputError: The file cannot be written: the disk is full, or the folder read-only.
+
     Example:
         >>> import tempfile
         >>> target = Path(tempfile.mkdtemp(), "numbers.txt")
@@ -98,6 +101,12 @@ def save_atomically(
     try:
         save(temporary)
         temporary.replace(target)
+    except OSError as error:
+        raise OutputError(
+            f"{str(target)!r} cannot be written",
+            received=error.strerror or str(error),
+            hint="nothing was changed; choose another path, or make room and try again",
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     return target

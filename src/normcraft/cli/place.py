@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -78,7 +79,7 @@ def place(
 
     return edit(
         change,
-        title=f"place {placement} ({kind}) in {model}",
+        title=f"place {placement} ({kind}) in {Path(model).name}",
         model=model,
         output=output,
         dry_run=dry_run,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,7 +59,7 @@ def remove(
 
     return edit(
         change,
-        title=f"remove normalization ({mode}) from {model}",
+        title=f"remove normalization ({mode}) from {Path(model).name}",
         model=model,
         output=output,
         dry_run=dry_run,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,7 +54,7 @@ def replace(
 
     return edit(
         change,
-        title=f"replace normalization by {kind} in {model}",
+        title=f"replace normalization by {kind} in {Path(model).name}",
         model=model,
         output=output,
         dry_run=dry_run,
