@@ -208,7 +208,7 @@ def test_what_cannot_move_stays_with_the_reason():
     entry = keras.Input(IMAGE, name="x")
     x = layers.BatchNormalization(name="first")(entry)
     x = layers.BatchNormalization(name="n")(layers.Conv2D(6, 3, name="c")(x))
-    x = layers.LayerNormalization(axis=[1, 2], name="axes")(layers.Conv2D(6, 3, name="d")(x))
+    x = layers.LayerNormalization(axis=[1, 2, 3], name="axes")(layers.Conv2D(6, 3, name="d")(x))
     x = layers.GlobalAveragePooling2D()(x)
     model = realistic(keras.Model(entry, layers.Dense(2)(x)))
     with untouched(model):

@@ -35,13 +35,19 @@ def build(axis: int, name: str, *, shape: Shape, **config: Any) -> keras.layers.
 def refusal(shape: Shape, axis: int) -> str | None:
     """Of one channel it keeps nothing, and of two only which is larger.
 
+    On PyTorch, Keras (3.15) computes it along the last axis whatever its axis is: that fails.
+
     Returns:
-        The reason for tensors of fewer than three channels, else None.
+        The reason for tensors of fewer than three channels, and on PyTorch of channels before the
+        last axis, else None.
 
     Example:
         >>> refusal((None, 2), -1)
         'layer normalization of 2 channels would keep their order alone'
     """
+    last = axis % len(shape) == len(shape) - 1
+    if not last and keras.backend.backend() == "torch":
+        return f"Keras's layer normalization fails on PyTorch for channels in axis {axis}"
     channels = shape[axis] or 0
     if channels > 2:
         return None
