@@ -14,6 +14,7 @@ __all__ = [
     "OverwriteError",
     "StoreError",
     "SurgeryError",
+    "too_deep",
     "unknown_name",
 ]
 
@@ -100,6 +101,27 @@ class SurgeryError(NormcraftError, ValueError):
 
 class StoreError(NormcraftError, RuntimeError):
     """A store of records that cannot be read, written or continued."""
+
+
+def too_deep(model: str) -> SurgeryError:
+    """The error for a model on which Keras, or the reading of it, runs out of stack.
+
+    Args:
+        model: Name of the model.
+
+    Returns:
+        A `SurgeryError` that says how to raise the limit.
+
+    Example:
+        >>> too_deep("tower").message
+        "model 'tower' is deeper than Keras can build"
+    """
+    return SurgeryError(
+        f"model {model!r} is deeper than Keras can build",
+        received="too many layers one behind the other or one inside the other",
+        expected="a chain that fits Python's recursion limit",
+        hint="Keras builds models by recursion; raise the limit by sys.setrecursionlimit",
+    )
 
 
 def unknown_name(what: str, received: object, valid: Iterable[str]) -> InputError:

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from normcraft._core.errors import too_deep
 from normcraft.graph.families import (
     float_policy,
     is_activation,
@@ -55,9 +56,15 @@ class LayerGraph:
 
         Returns:
             Its graph.
-        """
+
+        Raises:
+            SurgeryError: If the model has no graph, or nests deeper than Python's recursion limit.
+        """  # noqa: DOC501, DOC502 - ruff does not see through too_deep
         reader = Reader()
-        inputs, outputs = reader.read(functional_graph(model))
+        try:
+            inputs, outputs = reader.read(functional_graph(model))
+        except RecursionError as error:
+            raise too_deep(model.name) from error
         return cls(tuple(reader.calls), inputs, outputs, reader.prefixes)
 
     @cached_property
@@ -205,7 +212,7 @@ class LayerGraph:
         last = max(rank - 1, 0)
         data_format = getattr(call.layer, "data_format", None)
         if call.is_input:
-            return 1 if self._feeds_channels_first(call) else last
+            return 1 if rank > 2 and self._feeds_channels_first(call) else last
         if data_format is not None and rank > 2:
             return 1 if data_format == "channels_first" else last
         order = transposition(call.layer, rank)

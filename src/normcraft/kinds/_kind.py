@@ -39,6 +39,7 @@ class Kind(Protocol):
         """`(scale, shift)` with y = scale·x + shift at inference; None where not affine."""
 
 
+@cache
 def kind_names() -> tuple[str, ...]:
     """Names of all kinds.
 

@@ -76,16 +76,17 @@ def calibrate_identity(
     biases = [_become_identity(layer) for layer in inserted]
     chosen = {id(layer) for layer in inserted}
     probe = Probe(result.model, lambda layer: id(layer) in chosen, by_batch=False)
-    before, _ = Probe(model, lambda layer: False, by_batch=False).run(x)
-    _, moments = probe.run(x)
+    before, _ = Probe(model, lambda layer: False, by_batch=False).run(x, compiled=False)
+    _, moments = probe.run(x, compiled=False)
     found = {id(layer): m for layer, m in zip(probe.layers, moments, strict=True)}
     for layer, bias in zip(inserted, biases, strict=True):
         if id(layer) in found:  # frozen ones are not measured
             _set_identity(layer, *found[id(layer)], bias)
-    after, _ = probe.run(x)
+    after, _ = probe.run(x, compiled=False)
     few = keras.tree.map_structure(lambda array: array[:BATCH_SIZE], x)
     trained = [
-        Probe(one, keeps_statistics, by_batch=True).run(few)[0] for one in (model, result.model)
+        Probe(one, keeps_statistics, by_batch=True).run(few, compiled=False)[0]
+        for one in (model, result.model)
     ]
     return replace(
         result,

@@ -87,8 +87,8 @@ def _evidence(copy: keras.Model, graph: LayerGraph, plan: Plan) -> EditResult:
     biases = [edit.bias for edit in plan.layers.values()]
     keys = dict.fromkeys(call.key for call in graph.calls)
     places = [(key, p[key]) for key in keys for p in (plan.inside, plan.behind) if key in p]
-    moved = {site for site, _ in plan.moved}
-    removed = [key for key in keys if key in plan.dropped - moved]
+    gone = plan.dropped - {site for site, _ in plan.moved}
+    removed = [key for key in keys if key in gone]
     return EditResult(
         copy,
         inserted=tuple((key, str(one.kind)) for key, one in places if one.origin is None),

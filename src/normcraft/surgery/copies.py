@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from normcraft._core.errors import SurgeryError
+from normcraft._core.errors import SurgeryError, too_deep
 from normcraft._core.keras_private import sublayers, trusted_code
 
 __all__ = ["copy_layer", "copy_object", "copying", "edited_config"]
@@ -54,6 +54,8 @@ def copy_object(original: Any, name: str, config: dict[str, Any] | None = None) 
         with trusted_code(), keras.saving.custom_object_scope(_parts(original)):
             return type(original).from_config(config or edited_config(original))
     except (NotImplementedError, TypeError, ValueError) as error:
+        if isinstance(error.__context__, RecursionError):  # Keras says it as a TypeError
+            raise error.__context__ from None
         raise SurgeryError(
             f"{name} ({type(original).__name__}) cannot be copied",
             received=textwrap.shorten(str(error), 200) or type(error).__name__,
@@ -81,8 +83,8 @@ def edited_config(original: Any, **changes: Any) -> dict[str, Any]:
 def _parts(original: Any) -> dict[str, Any]:
     # Functions and classes of one's own that an object holds, by the names Keras writes.
     owners = sublayers(original) if isinstance(original, keras.layers.Layer) else [original]
-    held = [part for owner in owners for part in (owner, *vars(owner).values())]
-    parts = [part if inspect.isfunction(part) else type(part) for part in held]
+    held = (part for owner in owners for part in (owner, *vars(owner).values()))
+    parts = dict.fromkeys(part if inspect.isfunction(part) else type(part) for part in held)
     own = [p for p in parts if not p.__module__.startswith(("keras.", "builtins"))]
     return {part.__name__: part for part in own}
 
@@ -99,16 +101,11 @@ def copying(model: keras.Model) -> Iterator[None]:
 
     Raises:
         SurgeryError: If Keras runs out of stack.
-    """
+    """  # noqa: DOC501, DOC502 - ruff does not see through too_deep
     try:
         with warnings.catch_warnings():
             for known in (".*does not support masking", ".*serialized includes a `lambda`"):
                 warnings.filterwarnings("ignore", known, UserWarning)
             yield
     except RecursionError as error:
-        raise SurgeryError(
-            f"model {model.name!r} is deeper than Keras can build",
-            received="too many layers one behind the other",
-            expected="a chain that fits Python's recursion limit",
-            hint="Keras builds models by recursion; raise the limit by sys.setrecursionlimit",
-        ) from error
+        raise too_deep(model.name) from error

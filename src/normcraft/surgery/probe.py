@@ -82,11 +82,13 @@ class Probe:
         self._layers = [layer for layer, _ in tracer.moments]
         self.layers = list({id(layer): layer for layer in self._layers}.values())
 
-    def run(self, x: Any) -> tuple[list[Array], list[Moments]]:
+    def run(self, x: Any, *, compiled: bool = True) -> tuple[list[Array], list[Moments]]:
         """Runs the model with its present weights.
 
         Args:
             x: Inputs as `Model.predict` takes arrays.
+            compiled: Whether a compiled program is made, on the first run; for a few runs it takes
+                longer to make than it saves.
 
         Returns:
             The model's flat outputs, and the mean and biased variance over all rows of what each
@@ -94,13 +96,26 @@ class Probe:
         """
         for original, copy in self._pairs:
             copy_weights(original, copy)
-        flat = self._model.predict(x, batch_size=even_batch_size(num_rows(x)), verbose=0)
-        flat = keras.tree.flatten(flat)
+        run = self._predicted if compiled else self._called
+        flat = keras.tree.flatten(run(x, even_batch_size(num_rows(x))))
         outputs, rest = flat[: self._num_outputs], flat[self._num_outputs :]
         parts: dict[int, list[Any]] = {}
         for index, layer in enumerate(self._layers):
             parts.setdefault(id(layer), []).append(rest[3 * index : 3 * index + 3])
         return outputs, [_combined(parts[id(layer)]) for layer in self.layers]
+
+    def _predicted(self, x: Any, batch_size: int) -> Any:
+        return self._model.predict(x, batch_size=batch_size, verbose=0)
+
+    def _called(self, x: Any, batch_size: int) -> Any:
+        def call(start: int) -> Any:
+            batch = keras.tree.map_structure(lambda array: array[start : start + batch_size], x)
+            return keras.tree.map_structure(
+                keras.ops.convert_to_numpy, self._model(batch, training=False)
+            )
+
+        parts = [call(start) for start in range(0, num_rows(x), batch_size)]
+        return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 def _combined(parts: list[Any]) -> Moments:

@@ -26,11 +26,12 @@ def copy_weights(
     Returns:
         `(old, new)` of every variable that was copied.
     """
-    if len(original.variables) == len(new.variables):
-        pairs = list(zip(original.variables, new.variables, strict=True))
+    held, own = original.variables, new.variables
+    if len(held) == len(own):
+        pairs = list(zip(held, own, strict=True))
     else:
-        by_name = {variable.name: variable for variable in original.variables}
-        pairs = [(by_name[v.name], v) for v in new.variables if v.name in by_name]
+        by_name = {variable.name: variable for variable in held}
+        pairs = [(by_name[v.name], v) for v in own if v.name in by_name]
     for old, variable in pairs:
         variable.assign(keras.ops.convert_to_numpy(old))
     for part, twin in _inner_pairs(original, new):
@@ -66,7 +67,8 @@ def copy_flags(original: Any, new: Any, *, deep: bool = True) -> None:
     if isinstance(original, keras.Model):
         new.dtype_policy = original.dtype_policy
     for part, twin in _inner_pairs(original, new) if deep else [(original, new)]:
-        twin.autocast = part.autocast
+        if twin.autocast != part.autocast:
+            twin.autocast = part.autocast
         if twin.trainable != part.trainable:
             twin.trainable = part.trainable
 

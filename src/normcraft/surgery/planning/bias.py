@@ -68,9 +68,8 @@ def _lost_shift(plan: Plan, graph: LayerGraph, calls: list[Call]) -> bool:
     layer = calls[0].layer
     if has_fused_activation(layer) or not hasattr(layer, "use_bias"):
         return False
-    keys = {call.key for call in calls}
-    followers = [f for call in graph.calls if call.key in keys for f in graph.consumers(call)]
     return any(
         follower.key in plan.dropped and getattr(follower.layer, "beta", None) is not None
-        for follower in followers
+        for call in calls
+        for follower in graph.consumers(call)
     )
