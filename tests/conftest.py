@@ -20,14 +20,14 @@ settings.load_profile("ci" if os.environ.get("CI") else "normcraft")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--graphs N`: how many generated graphs surgery is tried on."""
-    parser.addoption("--graphs", type=int, help="generated graphs; 500 on NumPy, 24 elsewhere")
+    parser.addoption("--graphs", type=int, help="generated graphs; 500 on NumPy, 16 elsewhere")
 
 
 @pytest.fixture(scope="session")
 def num_graphs(pytestconfig: pytest.Config) -> int:
     """Graphs in bulk where nothing has to be compiled, a sample on the other backends."""
     bulk = os.environ["KERAS_BACKEND"] == "numpy"
-    return pytestconfig.getoption("--graphs") or (500 if bulk else 24)
+    return pytestconfig.getoption("--graphs") or (500 if bulk else 16)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,17 +45,22 @@ def pytest_collection_finish() -> None:
 
 # Folders and files whose tests hold on every backend if they hold on one.
 ANY_BACKEND = {
-    "data", "executors", "report", "test_design", "test_load_model", "test_selection",
-    "test_signflip", "test_store", "test_summarize", "test_verdict",
+    "data", "executors", "report", "test_design", "test_edit_commands", "test_load_model",
+    "test_selection", "test_signflip", "test_store", "test_summarize", "test_verdict",
 }  # fmt: skip
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks them, so that `-m "not any_backend"` leaves them to the default backend."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks them, so that `-m "not any_backend"` leaves them to the default backend.
+
+    What takes hours is left out unless it is named: `-m every_application`.
+    """
     for item in items:
         if ANY_BACKEND & {item.path.stem, item.path.parent.name}:
             item.add_marker(pytest.mark.any_backend)
+    if "every_application" not in config.option.markexpr:
+        items[:] = [item for item in items if not item.get_closest_marker("every_application")]
 
 
 @pytest.fixture(scope="session")

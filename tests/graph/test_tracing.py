@@ -171,3 +171,11 @@ def test_what_cannot_be_traced_is_refused_with_what_to_do(cls, arguments, reason
         remove_normalization(model)
     assert "call it once on data and let call(self, inputs, training=None)" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_subclass_inside_that_is_called_by_keyword():
+    encoder, entry = Encoder(), keras.Input((4,))
+    model = randomise(keras.Model(entry, layers.Dense(2)(encoder(x=entry, training=False))))
+    copy = place(model, "as_given").model
+    assert same(outputs(model, [X]), outputs(copy, [X]))
+    assert place(model, "before_activation").inserted == (("encoder/d", "batch"),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from operator import eq, ge, gt, le, lt
@@ -60,6 +60,7 @@ class Selection:
     graph: LayerGraph
     only: Criteria = None
     skip: Criteria = None
+    _chosen: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         depths = _depths(self.graph)
@@ -71,8 +72,7 @@ class Selection:
         object.__setattr__(self, "_chosen", frozenset(chosen))
 
     def __contains__(self, call: Call) -> bool:
-        chosen: frozenset[str] = vars(self)["_chosen"]
-        return call.site in chosen
+        return call.site in self._chosen
 
     def _matched(self, option: str, criteria: Criteria, depths: dict[str, int]) -> set[str]:
         single = isinstance(criteria, str) or callable(criteria)

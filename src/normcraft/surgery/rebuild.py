@@ -117,7 +117,7 @@ class Rebuild:
         else:
             args, kwargs = call_arguments(node, tensors)
             if type(first) is not type(node.operation):
-                kwargs = _accepted(first, kwargs)
+                args, kwargs = _accepted(first, args, kwargs)
             result = first(*args, **kwargs)
         for layer in rest:
             result = layer(result)
@@ -175,10 +175,13 @@ def _activation(activation: Any, name: str | None, edit: LayerEdit) -> keras.lay
     return keras.layers.Activation(activation, name=name, dtype=edit.dtype)
 
 
-def _accepted(layer: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    # Of the arguments of the call that a layer of another class takes the place of.
+def _accepted(layer: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    # Of the arguments of a call, those that a layer of another class takes in its place: what the
+    # call is about, whatever its name was, and settings that it knows.
+    about = args[0] if args else next(iter(kwargs.values()))
     known = inspect.signature(layer.call).parameters
-    return {name: value for name, value in kwargs.items() if name in known}
+    names = list(kwargs)[not args :]
+    return (about,), {name: kwargs[name] for name in names if name in known}
 
 
 def _changed_config(layer: keras.layers.Layer, edit: LayerEdit) -> dict[str, Any]:
