@@ -179,3 +179,41 @@ def test_a_subclass_inside_that_is_called_by_keyword():
     copy = place(model, "as_given").model
     assert same(outputs(model, [X]), outputs(copy, [X]))
     assert place(model, "before_activation").inserted == (("encoder/d", "batch"),)
+
+
+class Doubled(keras.Model):
+    def call(self, x, training=None):
+        return super().call(x, training=training) * 2
+
+
+class Built(keras.Model):
+    def build(self, shape):
+        self.dense = layers.Dense(3, name="d")
+        self.dense.build(shape)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+class Chain(keras.Sequential):
+    def call(self, x, training=None):
+        return super().call(x, training=training) + x
+
+
+class OwnStep(Network):
+    def train_step(self, *args):
+        return super().train_step(*args)
+
+
+def test_a_step_of_its_own_cannot_be_carried_over():
+    with pytest.raises(SurgeryError, match="a class with its own call and its own train_step"):
+        place(called(OwnStep), "as_given")
+
+
+def test_what_a_call_of_its_own_adds_is_in_the_copy_once():
+    entry = keras.Input((4,))
+    chain = Chain([keras.Input((4,)), layers.Dense(4)])
+    for model in (Doubled(entry, layers.Dense(2)(entry)), called(Built), called(lambda: chain)):
+        copy = place(randomise(model), "as_given").model
+        assert type(copy).call is not type(model).call
+        assert same(outputs(model, [X]), outputs(copy, [X]))

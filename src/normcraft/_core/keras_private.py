@@ -31,6 +31,7 @@ __all__ = [
     "graph_nodes",
     "graph_outputs",
     "has_functional_constructor",
+    "has_own_call",
     "input_operation",
     "learning_rate_source",
     "metric_direction",
@@ -65,6 +66,15 @@ def traced_function(model: keras.Model) -> Any | None:
     return _traced(model)[0]
 
 
+def has_own_call(model: keras.Model) -> bool:
+    """Whether the model's class computes in a `call` of its own, not along its recorded graph.
+
+    Returns:
+        False for Sequential, Functional and subclasses that keep their `call`.
+    """
+    return type(model).call not in {keras.Sequential.call, Functional.call}
+
+
 def trace_failure(model: keras.Model) -> str | None:
     """Why the `call` of a subclassed model gives no graph.
 
@@ -74,8 +84,7 @@ def trace_failure(model: keras.Model) -> str | None:
     Returns:
         The reason; None where the model is no subclass with a `call` of its own.
     """
-    plain = type(model).call in {keras.Sequential.call, Functional.call}
-    return None if plain else _traced(model)[1]
+    return _traced(model)[1] if has_own_call(model) else None
 
 
 _TRACES: WeakKeyDictionary[keras.Model, tuple[Any | None, str | None]] = WeakKeyDictionary()

@@ -16,6 +16,7 @@ from normcraft._core.keras_private import (
     graph_inputs,
     graph_outputs,
     has_functional_constructor,
+    has_own_call,
     input_operation,
     output_structure,
     traced_function,
@@ -198,18 +199,20 @@ def _changed_config(layer: keras.layers.Layer, edit: LayerEdit) -> dict[str, Any
 
 
 def _model_class(model: keras.Model) -> type[keras.Model]:
-    base: type[keras.Model] = (
-        keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
-    )
+    # A class with a `call` of its own would compute it on top of the graph that it was traced to.
     cls: type[keras.Model] = type(model)
-    if cls.__init__ is keras.Sequential.__init__ or has_functional_constructor(model):
+    traced, is_chain = has_own_call(model), isinstance(model, keras.Sequential)
+    base: type[keras.Model] = keras.Sequential if is_chain and not traced else keras.Model
+    takes_layers = cls.__init__ is keras.Sequential.__init__ or has_functional_constructor(model)
+    if takes_layers and not traced:
         return cls
     own = [name for name in TRAINING_METHODS if name in _own_methods(cls)]
     if own:
         arguments = "layers=None" if base is keras.Sequential else "inputs, outputs"
         raise SurgeryError(
             f"model {model.name!r} ({cls.__name__}) cannot be built from edited layers",
-            received=f"a class with its own constructor and its own {', '.join(own)}",
+            received=f"a class with its own {'call' if traced else 'constructor'} and its own "
+            + ", ".join(own),
             expected=f"a constructor __init__(self, {arguments}, name=None, **kwargs)",
             hint="let the constructor take these and pass them to super().__init__",
         )
