@@ -55,9 +55,30 @@ class NoConfig(layers.Layer):
         return self.function(x)
 
 
+class ForgetsUnits(layers.Layer):
+    def __init__(self, units=3, **settings):
+        super().__init__(**settings)
+        self.units = units
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(4, shape[-1]))
+
+    def call(self, x):
+        if self.units != 5:
+            raise ValueError("it was set to 3\nunits")
+        return x @ self.kernel * 1.0
+
+    def get_config(self):
+        return {"name": self.name}
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (
+            lambda: chain(ForgetsUnits(5)),
+            r"copy of layer 'forgets_units.*it was set to 3 units, ex",
+        ),
         (lambda: keras.Sequential([layers.Dense(2)]), "call model.build"),
         (lambda: chain(Reshaping()), r"cannot infer.*define compute_output_shape\(\)"),
         (Subclassed, "has no graph of layer calls: received a subclassed model"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import keras
 from normcraft._core.errors import SurgeryError, too_deep
 from normcraft._core.keras_private import sublayers, trusted_code
 
-__all__ = ["copy_layer", "copy_object", "copying", "edited_config"]
+__all__ = ["cause", "copy_layer", "copy_object", "copying", "edited_config"]
 
 
 def copy_layer(layer: keras.layers.Layer, config: dict[str, Any] | None = None) -> Any:
@@ -58,10 +59,30 @@ def copy_object(original: Any, name: str, config: dict[str, Any] | None = None) 
             raise error.__context__ from None
         raise SurgeryError(
             f"{name} ({type(original).__name__}) cannot be copied",
-            received=textwrap.shorten(str(error), 200) or type(error).__name__,
+            received=cause(error),
             expected="get_config() and from_config() that give it again",
             hint="define get_config() in its class",
         ) from error
+
+
+def cause(error: BaseException) -> str:
+    """What an error of Keras says went wrong, in one short line.
+
+    Keras begins with the configuration or the arguments, and colours its messages.
+
+    Args:
+        error: Any error.
+
+    Returns:
+        Text without line breaks.
+
+    Example:
+        >>> cause(ValueError("Error with config={'units': 3}. Exception encountered: no such unit"))
+        'no such unit'
+    """
+    text = str(error).rpartition("Exception encountered:")[2] or type(error).__name__
+    text = re.sub(r"Exception encountered when calling .*\n|\x1b\[\d*m", "", text)
+    return textwrap.shorten(text.partition("Arguments received by")[0], 200)
 
 
 def edited_config(original: Any, **changes: Any) -> dict[str, Any]:
