@@ -77,7 +77,7 @@ class ForgetsUnits(layers.Layer):
     [
         (
             lambda: chain(ForgetsUnits(5)),
-            r"copy of layer 'forgets_units.*it was set to 3 units, ex",
+            r"copies of its layers: received in ForgetsUnits: it was set to 3 units, ex",
         ),
         (lambda: keras.Sequential([layers.Dense(2)]), "call model.build"),
         (lambda: chain(Reshaping()), r"cannot infer.*define compute_output_shape\(\)"),

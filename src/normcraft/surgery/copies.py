@@ -12,10 +12,10 @@ from typing import Any
 
 import keras
 
-from normcraft._core.errors import SurgeryError, too_deep
+from normcraft._core.errors import NormcraftError, SurgeryError, too_deep
 from normcraft._core.keras_private import sublayers, trusted_code
 
-__all__ = ["cause", "copy_layer", "copy_object", "copying", "edited_config"]
+__all__ = ["copy_layer", "copy_object", "copying", "edited_config"]
 
 
 def copy_layer(layer: keras.layers.Layer, config: dict[str, Any] | None = None) -> Any:
@@ -59,30 +59,19 @@ def copy_object(original: Any, name: str, config: dict[str, Any] | None = None) 
             raise error.__context__ from None
         raise SurgeryError(
             f"{name} ({type(original).__name__}) cannot be copied",
-            received=cause(error),
+            received=_cause(error),
             expected="get_config() and from_config() that give it again",
             hint="define get_config() in its class",
         ) from error
 
 
-def cause(error: BaseException) -> str:
-    """What an error of Keras says went wrong, in one short line.
-
-    Keras begins with the configuration or the arguments, and colours its messages.
-
-    Args:
-        error: Any error.
-
-    Returns:
-        Text without line breaks.
-
-    Example:
-        >>> cause(ValueError("Error with config={'units': 3}. Exception encountered: no such unit"))
-        'no such unit'
-    """
-    text = str(error).rpartition("Exception encountered:")[2] or type(error).__name__
-    text = re.sub(r"Exception encountered when calling .*\n|\x1b\[\d*m", "", text)
-    return textwrap.shorten(text.partition("Arguments received by")[0], 200)
+def _cause(error: BaseException) -> str:
+    # Keras begins with configurations or arguments, colours its text, and comes to the point late.
+    text = re.sub(r"\x1b\[\d*m", "", str(error)).partition("Arguments received by")[0]
+    where = re.search(r"when calling (\w+)\.call\(\)", text)
+    reason = re.split(r"[Ee]ncountered:|\.call\(\)\.", text)[-1].strip()
+    place = f"in {where[1]}: " if where else ""
+    return textwrap.shorten(place + (reason or type(error).__name__), 200)
 
 
 def edited_config(original: Any, **changes: Any) -> dict[str, Any]:
@@ -114,15 +103,15 @@ def _parts(original: Any) -> dict[str, Any]:
 def copying(model: keras.Model) -> Iterator[None]:
     """What a model is copied within, so that Keras speaks of it once and clearly.
 
-    Its warnings about masks and code are not said again, and its recursion error for very deep
-    models becomes one that says what to do.
+    Its warnings about masks and code are not said again, and its errors become one line.
 
     Args:
         model: The model.
 
     Raises:
-        SurgeryError: If Keras runs out of stack.
-    """  # noqa: DOC501, DOC502 - ruff does not see through too_deep
+        SurgeryError: If Keras runs out of stack, or the copies of the layers cannot be called as
+            the layers were.
+    """
     try:
         with warnings.catch_warnings():
             for known in (".*does not support masking", ".*serialized includes a `lambda`"):
@@ -130,3 +119,14 @@ def copying(model: keras.Model) -> Iterator[None]:
             yield
     except RecursionError as error:
         raise too_deep(model.name) from error
+    except NormcraftError:
+        raise
+    except (ValueError, TypeError, AttributeError) as error:
+        if isinstance(error.__context__, RecursionError):
+            raise too_deep(model.name) from error
+        raise SurgeryError(
+            f"model {model.name!r} cannot be built from copies of its layers",
+            received=_cause(error),
+            expected="layers that their get_config() describes completely",
+            hint="let get_config() and from_config() of that class give the layer again as it is",
+        ) from error

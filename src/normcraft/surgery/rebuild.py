@@ -22,7 +22,7 @@ from normcraft._core.keras_private import (
     traced_function,
 )
 from normcraft.graph import LayerGraph, is_linear, named_nodes
-from normcraft.surgery.copies import cause, copy_layer, copying, edited_config
+from normcraft.surgery.copies import copy_layer, copying, edited_config
 from normcraft.surgery.normalization import build_normalization
 from normcraft.surgery.planning import Insertion, LayerEdit, Plan
 
@@ -119,7 +119,7 @@ class Rebuild:
             args, kwargs = call_arguments(node, tensors)
             if type(first) is not type(node.operation):
                 args, kwargs = _accepted(first, args, kwargs)
-            result = _called(first, args, kwargs)
+            result = first(*args, **kwargs)
         for layer in rest:
             result = layer(result)
         return result
@@ -174,20 +174,6 @@ class Rebuild:
 
 def _activation(activation: Any, name: str | None, edit: LayerEdit) -> keras.layers.Layer:
     return keras.layers.Activation(activation, name=name, dtype=edit.dtype)
-
-
-def _called(layer: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    try:
-        return layer(*args, **kwargs)
-    except (ValueError, TypeError, AttributeError) as error:
-        if isinstance(error.__context__, RecursionError):
-            raise error.__context__ from None
-        raise SurgeryError(
-            f"the copy of layer {layer.name!r} ({type(layer).__name__}) cannot be called",
-            received=cause(error),
-            expected="a layer that its get_config() describes completely",
-            hint="let get_config() and from_config() of its class give it again as it is",
-        ) from error
 
 
 def _accepted(layer: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
