@@ -111,7 +111,7 @@ def copying(model: keras.Model) -> Iterator[None]:
     Raises:
         SurgeryError: If Keras runs out of stack, or the copies of the layers cannot be called as
             the layers were.
-    """
+    """  # noqa: DOC501 - ruff does not see through too_deep
     try:
         with warnings.catch_warnings():
             for known in (".*does not support masking", ".*serialized includes a `lambda`"):
