@@ -13,7 +13,12 @@ from tolerances import assert_close
 hub = pytest.importorskip("keras_hub", reason="keras-hub is not installed")
 others = pytest.importorskip("benchmarks.surgery_architectures", reason="benchmarks are not here")
 
-pytestmark = [pytest.mark.slow, pytest.mark.any_backend]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.any_backend,
+    # What Keras has to say about layers that keras-hub wrote.
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
 NAMES = ("ResNet v2", "EfficientNet", "BERT")
 
 
