@@ -60,7 +60,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if ANY_BACKEND & {item.path.stem, item.path.parent.name}:
             item.add_marker(pytest.mark.any_backend)
     if "every_application" not in config.option.markexpr:
-        items[:] = [item for item in items if not item.get_closest_marker("every_application")]
+        costly = [item for item in items if item.get_closest_marker("every_application")]
+        items[:] = [item for item in items if item not in costly]
+        config.hook.pytest_deselected(items=costly)
 
 
 @pytest.fixture(scope="session")

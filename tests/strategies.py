@@ -280,8 +280,8 @@ def recurrent(kind, x):
 
 CHAINED = (fused, separate, normalized, layer_normalized, dropped)
 CHAINED_IN = {
-    **dict.fromkeys(IMAGES, (transposed, depthwise, transposed, pooled, separable)),
-    "sequence": (transposed, depthwise, transposed, pooled, timed, recurrent),
+    **dict.fromkeys(IMAGES, (depthwise, transposed, depthwise, transposed, pooled, separable)),
+    "sequence": (depthwise, transposed, depthwise, transposed, pooled, timed, recurrent),
     "tokens": (timed, recurrent, einsum),
     "vector": (einsum, pooled),
 }

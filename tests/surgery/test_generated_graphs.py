@@ -116,18 +116,26 @@ def test_the_laws_hold_on_generated_graphs(shard, num_graphs, tmp_path):
     number = -(-num_graphs // SHARDS)
     on_graphs(number, shard, laws)
     assert len(edited) >= number * 0.95
-    assert sum(edited) >= 0.9 * len(edited) - 2  # that many of a few are no sample
+    # A handful of graphs is no sample; all of them are counted below.
+    assert len(edited) < 50 or sum(edited) > 0.8 * len(edited)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "numpy", reason="the other backends try a sample")
 def test_the_graphs_hold_what_breaks_surgery(num_graphs):
-    number = -(-num_graphs // SHARDS)
-    found = []
+    found, edited = [], []
+
+    def look(recipe, placement, kind):
+        model = recipe.build()
+        found.append(features(model))
+        kinds = (kind, "batch")
+        edited.append(any(place(model, placement, kind=one).modified for one in kinds))
+
     for shard in range(SHARDS):
-        on_graphs(number, shard, lambda recipe, *_: found.append(features(recipe.build())))
+        on_graphs(-(-num_graphs // SHARDS), shard, look)
     seen = Counter(name for names in found for name in names)
     rare = {name: seen[name] for name in FEATURES if seen[name] < 0.1 * len(found)}
-    assert not rare, f"too few of {len(found)} graphs have these: {rare}"
+    assert not rare, f"too few of {len(found)} graphs have these: {rare} of {dict(seen)}"
+    assert sum(edited) >= 0.9 * len(edited), "an edit that refuses everything breaks no law"
 
 
 def check_insertion(model, placement, kind) -> bool:
