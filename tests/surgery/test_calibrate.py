@@ -88,6 +88,7 @@ def test_what_has_to_go_is_folded_and_the_rest_is_kept_and_listed():
     x = layers.BatchNormalization(name="n1")(layers.Dense(6, name="a")(entry))
     x = layers.LayerNormalization(name="n2")(layers.ReLU(name="r")(x))
     x = layers.BatchNormalization(name="n3")(layers.Dense(6, "relu", name="b")(x))
+    x = layers.ReLU()(x)
     model = realistic(keras.Model(entry, layers.Dense(2, name="head")(x)))
     data = RANDOM.normal(size=(50, 4)).astype("float32")
     result = insert_normalization(model, "after_activation", calibrate=data)

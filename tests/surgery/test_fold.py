@@ -95,6 +95,7 @@ def branching(also_output: bool):
     entry = keras.Input((5,), name="x")
     d = layers.Dense(6, name="d")(entry)
     n = layers.BatchNormalization(name="n")(d)
+    n = layers.ReLU()(n)
     outs = [layers.Dense(2)(n), d] if also_output else layers.Dense(2)(layers.Add()([n, d]))
     return realistic(keras.Model(entry, outs))
 
@@ -103,7 +104,7 @@ def shared(alike: bool):
     entry, d = keras.Input((5,), name="x"), layers.Dense(5, name="d")
     first, second = layers.BatchNormalization(name="n"), layers.BatchNormalization(name="m")
     x = layers.ReLU()(first(d(entry)))
-    x = (first if alike else second)(d(x))
+    x = layers.ReLU()((first if alike else second)(d(x)))
     return realistic(keras.Model(entry, layers.Dense(2)(x)))
 
 
@@ -119,12 +120,6 @@ def quantized():
     return model
 
 
-def lora():
-    model = model_of((8,), layers.Dense(6, name="d"), layers.BatchNormalization(name="n"))
-    model.get_layer("d").enable_lora(2)
-    return model
-
-
 def infinite():
     model = model_of((8,), layers.Dense(6, name="d"), layers.BatchNormalization(name="n"))
     model.get_layer("n").moving_mean.assign(np.full(6, np.inf))
@@ -134,7 +129,8 @@ def infinite():
 def nested_uses():
     entry = keras.Input((5,))
     inner = keras.Sequential(
-        [keras.Input((5,)), layers.BatchNormalization(name="n"), layers.Dense(5)], name="inner"
+        [keras.Input((5,)), layers.BatchNormalization(name="n"), layers.ReLU(), layers.Dense(5)],
+        name="inner",
     )
     x = layers.ReLU()(inner(layers.Dense(5, name="d")(entry)))
     return realistic(keras.Model(entry, layers.Dense(2)(inner(x))))
@@ -153,36 +149,35 @@ REFUSALS = {
     "second consumer": (lambda: branching(also_output=False), "'d' before it is used elsewhere"),
     "output": (lambda: branching(also_output=True), "'d' before it is an output of the model too"),
     "nothing before": (
-        lambda: model_of((5,), layers.BatchNormalization(), layers.Dense(2)),
-        "no Dense or convolution stands right before it, but ",
+        lambda: model_of((5,), layers.BatchNormalization(), layers.ReLU()),
+        "nothing but the model's input stands before it; forward, ",
     ),
-    "dropout between": (
+    "activation between": (
         lambda: model_of((5,), layers.Dense(6), layers.ReLU(name="r"), layers.BatchNormalization()),
-        "no Dense or convolution stands right before it, but 'r'",
+        "backward, 'r' stands in between; its result is an output of the model",
     ),
     "other axis": (
         lambda: model_of((4, 5), layers.Dense(6, name="d"), layers.BatchNormalization(axis=1)),
-        "does not normalize the output channels of 'd'",
+        "does not work on the output channels of 'd' before it",
     ),
     "einsum": (
         lambda: model_of(
             (4, 5), layers.EinsumDense("abc,cd->adb", (6, 4), name="d"), layers.BatchNormalization()
         ),
-        "does not normalize the output channels of 'd'",
+        "does not work on the output channels of 'd' before it",
     ),
-    "shared": (lambda: shared(alike=False), "'d' before it is shared, and another of its calls"),
+    "shared": (lambda: shared(alike=False), "'d' is shared, and another of its calls differs"),
     "training": (lambda: baked(training=True), "training=True is baked into its call"),
     "layer": (
         lambda: model_of((5,), layers.Dense(6), layers.LayerNormalization()),
         "layer normalization takes its statistics from each input",
     ),
-    "quantized": (quantized, "'d' before it is quantized"),
-    "lora": (lora, "'d' before it has LoRA weights, not merged"),
+    "quantized": (quantized, "'d' is quantized, and its scales belong to its whole numbers"),
     "infinite": (infinite, "its weights or statistics are not finite"),
-    "nested twice": (nested_uses, "its model is used several times, and in another use"),
+    "nested twice": (nested_uses, "stands in between"),
     "timed layer": (
         lambda: timed(TD(layers.Dense(3), name="d"), layers.BatchNormalization()),
-        "'d'",
+        "backward, 'd' stands in between",
     ),
     "timed": (
         lambda: timed(layers.Dense(3), TD(layers.BatchNormalization())),

@@ -13,6 +13,7 @@ from normcraft.graph.families import (
     is_wrapped_linear,
     keeps_channels,
     layers_inside,
+    transposition,
     unwrapped,
 )
 from normcraft.graph.layer_graph import LayerGraph
@@ -44,5 +45,6 @@ __all__ = [
     "layer_of",
     "layers_inside",
     "named_nodes",
+    "transposition",
     "unwrapped",
 ]

@@ -58,8 +58,9 @@ def calibrate_identity(
 ) -> EditResult:
     """Sets what inserted layers have learned and kept so that they change nothing at inference.
 
-    Each gets the mean μ and the variance σ² of its input over the data, γ = √(σ² + ε) and
-    β = μ + the bias that it took over.
+    Each gets the mean μ and the variance σ² of its input over the data, γ = a·√(σ² + ε) and
+    β = b + a·μ, where a·x + b is what it took over: 1 and 0, the bias of the layer before it, or
+    that and the normalization whose place it takes.
 
     Args:
         model: The original.
@@ -73,15 +74,15 @@ def calibrate_identity(
     Raises:
         InputError: If the model gives infinite or undefined values on the data.
     """  # noqa: DOC502 - raised further down
-    biases = [_become_identity(layer) for layer in inserted]
+    affines = [_become_affine(layer) for layer in inserted]
     chosen = {id(layer) for layer in inserted}
     probe = Probe(result.model, lambda layer: id(layer) in chosen, by_batch=False)
     before, _ = Probe(model, lambda layer: False, by_batch=False).run(x, compiled=False)
     _, moments = probe.run(x, compiled=False)
     found = {id(layer): m for layer, m in zip(probe.layers, moments, strict=True)}
-    for layer, bias in zip(inserted, biases, strict=True):
+    for layer, affine in zip(inserted, affines, strict=True):
         if id(layer) in found:  # frozen ones are not measured
-            _set_identity(layer, *found[id(layer)], bias)
+            _set_affine(layer, *found[id(layer)], *affine)
     after, _ = probe.run(x, compiled=False)
     few = keras.tree.map_structure(lambda array: array[:BATCH_SIZE], x)
     trained = [
@@ -95,15 +96,14 @@ def calibrate_identity(
     )
 
 
-def _become_identity(layer: Any) -> Array:
-    # It is fresh but for the bias that it took over, and computes scale·(x + bias).
-    scale, shift = batch.inference_affine(layer)
-    bias = shift / scale
-    _set_identity(layer, np.zeros_like(bias), np.ones_like(bias), bias)
-    return bias
+def _become_affine(layer: Any) -> tuple[Array, Array]:
+    # It is fresh but for a·x + b, which it absorbed, and computes that over √(1 + ε).
+    scale, shift = (value * np.sqrt(1 + layer.epsilon) for value in batch.inference_affine(layer))
+    _set_affine(layer, np.zeros_like(scale), np.ones_like(scale), scale, shift)
+    return scale, shift
 
 
-def _set_identity(layer: Any, mean: Array, variance: Array, bias: Array) -> None:
+def _set_affine(layer: Any, mean: Array, variance: Array, scale: Array, shift: Array) -> None:
     if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(variance))):
         raise InputError(
             f"the data give no statistics for the normalization {layer.name!r}",
@@ -113,8 +113,8 @@ def _set_identity(layer: Any, mean: Array, variance: Array, bias: Array) -> None
         )
     batch.set_statistics(layer, mean, variance)
     kept_mean, kept_variance = batch.statistics(layer)  # as the layer's dtype holds them
-    layer.gamma.assign(np.sqrt(kept_variance + layer.epsilon))
-    layer.beta.assign(kept_mean + bias)
+    layer.gamma.assign(scale * np.sqrt(kept_variance + layer.epsilon))
+    layer.beta.assign(shift + scale * kept_mean)
 
 
 def _difference(before: list[Array], after: list[Array]) -> float:

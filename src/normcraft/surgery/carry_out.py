@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 
 from normcraft.graph import LayerGraph
-from normcraft.surgery.folded import folded_bias, scale_kernel
-from normcraft.surgery.normalization import add_bias, carry_over
+from normcraft.surgery.folded import folded_bias, write_fold
+from normcraft.surgery.normalization import absorb, carry_over
 from normcraft.surgery.optimizer_state import copy_optimizer_state
-from normcraft.surgery.planning import Plan, replaced_activations
+from normcraft.surgery.planning import Fold, LayerEdit, Plan, replaced_activations
 from normcraft.surgery.rebuild import Rebuild
 from normcraft.surgery.result import EditResult
 from normcraft.surgery.transfer import copy_compile_settings, copy_flags, copy_weights
@@ -36,7 +35,7 @@ def carry_out(
     copy = rebuild.model(model)
     survivors = _copy_layers(model, copy, rebuild) + _copy_normalization(rebuild)
     _fold(rebuild)
-    _move_biases(rebuild)
+    _absorb(rebuild)
     copy_compile_settings(model, copy)
     rewritten = {id(v) for fold in plan.folds.values() for v in fold.layer.variables}
     copy_optimizer_state(model, copy, [p for p in survivors if id(p[0]) not in rewritten])
@@ -64,23 +63,18 @@ def _copy_normalization(rebuild: Rebuild) -> list[Any]:
 
 
 def _fold(rebuild: Rebuild) -> None:
-    for fold in rebuild.plan.folds.values():
-        new = rebuild.copy_of(fold.layer)
-        scale_kernel(fold, new)
-        if getattr(new, "bias", None) is not None:
-            new.bias.assign(np.broadcast_to(folded_bias(fold, fold.layer), new.bias.shape))
+    for key, fold in rebuild.plan.folds.items():
+        absorbed = rebuild.plan.layers.get(key, LayerEdit()).absorbers
+        write_fold(fold, rebuild.copy_of(fold.layer), behind=not absorbed)
 
 
-def _move_biases(rebuild: Rebuild) -> None:
+def _absorb(rebuild: Rebuild) -> None:
     layers = {id(call.layer): call.layer for call in rebuild.graph.calls}
     for key, edit in rebuild.plan.layers.items():
-        if not edit.absorbers:
-            continue
-        fold = rebuild.plan.folds.get(key)
-        own = layers[key]
-        bias = folded_bias(fold, own) if fold else keras.ops.convert_to_numpy(own.bias)
+        fold = rebuild.plan.folds.get(key) or Fold(layers[key])
         for insertion in edit.absorbers:
-            add_bias(rebuild.built[insertion], np.asarray(bias, "float64"))
+            scale = fold.behind.scale if fold.behind else None
+            absorb(rebuild.built[insertion], scale, folded_bias(fold))
 
 
 def _evidence(copy: keras.Model, graph: LayerGraph, plan: Plan) -> EditResult:

@@ -34,7 +34,8 @@ def insert_normalization(
     gets the mean μ and variance σ² of what it receives on that data as its moving statistics, and
     γ = √(σ² + ε), β = μ. Training goes on from there as with normalization that was always there
     (compare the rescaling of Ioffe and Szegedy, 2015, section 3). Normalization that the placement
-    asks to go is then folded into the layer before it; what cannot be folded is kept and listed.
+    asks to go is then folded into the layer before it, or into the new normalization where that
+    takes its place; what cannot be folded is kept and listed.
 
     Args:
         model: A built model: Sequential, Functional, or a subclass whose `call` can be traced.

@@ -12,7 +12,7 @@ from normcraft.surgery.copies import copy_layer, edited_config
 from normcraft.surgery.planning import Insertion
 from normcraft.surgery.transfer import copy_weights
 
-__all__ = ["add_bias", "build_normalization", "carry_over"]
+__all__ = ["absorb", "build_normalization", "carry_over"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SETTINGS = (
@@ -66,18 +66,23 @@ def carry_over(origin: Any, layer: Any) -> list[tuple[Any, Any]]:
     return pairs
 
 
-def add_bias(layer: Any, bias: Array) -> None:
-    """Lets normalization that keeps statistics add a bias that its input has lost.
+def absorb(layer: Any, scale: Array | None, shift: Array) -> None:
+    """Lets normalization that keeps statistics compute what its input no longer does.
 
-    beta + scale·bias, where scale is that of its affine form: its output at inference is what it
-    was with the bias.
+    Its output at inference becomes what it was for scale·x + shift instead of x: gamma grows by
+    that factor, beta by the shift times the factor of its own affine form.
 
     Args:
         layer: A built layer whose kind has an affine form.
-        bias: Shape (channels,).
+        scale: Shape (channels,), or None for 1.
+        shift: Shape (channels,).
     """
     kind = load_kind(str(kind_of(layer)))
     affine = kind.inference_affine(layer)
-    if affine is not None and layer.beta is not None:
-        beta = np.asarray(keras.ops.convert_to_numpy(layer.beta), "float64")
-        layer.beta.assign((beta + affine[0] * bias).astype(beta.dtype))
+    if affine is None or layer.beta is None:
+        return
+    beta = np.asarray(keras.ops.convert_to_numpy(layer.beta), "float64")
+    layer.beta.assign((beta + affine[0] * shift).astype(layer.beta.dtype))
+    if scale is not None:
+        gamma = np.asarray(keras.ops.convert_to_numpy(layer.gamma), "float64")
+        layer.gamma.assign((gamma * scale).astype(layer.gamma.dtype))

@@ -186,7 +186,7 @@ def _accepted(layer: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[
 
 
 def _changed_config(layer: keras.layers.Layer, edit: LayerEdit) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
+    changes = dict(edit.settings)
     if edit.split:
         changes |= {"activation": "linear", "activity_regularizer": None}
     elif edit.activation:

@@ -24,7 +24,7 @@ class EditResult:
         replaced: `(site, kind)` of every normalization replaced, with the new kind.
         kept: `(site, reason)` of normalization that was to go or to change, and stays as it was.
         skipped: `(site, reason)` of every place that was asked for and refused.
-        folded: How many of the removed ones went into the weights of the layer before them.
+        folded: How many of the removed ones went into other weights, with the function kept.
         biases_dropped: Biases removed because the normalization behind them subtracts them again;
             where it keeps statistics, its shift takes them over.
         biases_restored: Biases given to layers that lost the shift of a removed normalization:

@@ -34,11 +34,12 @@ def plan_biases(plan: Plan, graph: LayerGraph, bare: LayerGraph) -> None:
 def _plan_bias(plan: Plan, graph: LayerGraph, calls: list[Call]) -> None:
     layer = calls[0].layer
     absorbers = [_absorber(plan, call) for call in calls]
-    folded = id(layer) in plan.folds
+    fold = plan.folds.get(id(layer))
+    folded = fold is not None and fold.shifts
     if all(absorbers):
         if _has_bias(layer):
             plan.edit(layer).bias = False
-        if _has_bias(layer) or folded:
+        if _has_bias(layer) or fold:
             plan.edit(layer).absorbers = _with_statistics(absorbers)
     elif not _has_bias(layer) and (folded or _lost_shift(plan, graph, calls)):
         plan.edit(layer).bias = True

@@ -1,34 +1,53 @@
-"""Folding backward: which normalization the layer right before it can take into its weights.
+"""Folding: which normalization other layers can take into their weights, exactly.
 
-y = scale·(W*x + b) + shift = (scale·W)*x + (scale·b + shift) holds exactly where nothing stands
-between the two, nothing else sees the layer's result, and the normalization's statistics are fixed.
+At inference it is an affine map. Backward it goes into what made its input, forward into everything
+that reads its result; on the way it passes what it commutes with.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
-import keras
-import numpy as np
-
-from normcraft.graph import (
-    Call,
-    LayerGraph,
-    has_fused_activation,
-    is_linear,
-    is_wrapped_linear,
-    unwrapped,
+from normcraft.graph import Call, LayerGraph, Value
+from normcraft.surgery.planning.absorbing import (
+    absorbs,
+    normalization_map,
+    takes_before,
+    takes_behind,
 )
-from normcraft.kinds import kind_of, load_kind
+from normcraft.surgery.planning.affine import Affine
+from normcraft.surgery.planning.commuting import backward_through, forward_through
 from normcraft.surgery.planning.plan import Fold
 
-__all__ = ["Folding", "fold_backward"]
+__all__ = ["Folding", "find_folds"]
+
+SHARED_MODEL = "its model is used several times, and in another use it cannot go"
+
+
+class ObstacleError(Exception):
+    """Why a map cannot go on; caught where the walk began."""
 
 
 @dataclass(frozen=True, eq=False)
+class Intake:
+    """One call that takes a map into its layer.
+
+    Attributes:
+        call: The call.
+        behind: Whether the map acts on its output; else on its input.
+        affine: The map on the channels, as vectors.
+    """
+
+    call: Call
+    behind: bool
+    affine: Affine
+
+
+@dataclass(eq=False)
 class Folding:
     """What can be folded.
 
@@ -38,161 +57,298 @@ class Folding:
         kept: `(site, reason)` of those that stay.
     """
 
-    folds: dict[int, Fold]
-    folded: list[Call]
-    kept: list[tuple[str, str]]
+    folds: dict[int, Fold] = field(default_factory=dict)
+    folded: list[Call] = field(default_factory=list)
+    kept: list[tuple[str, str]] = field(default_factory=list)
 
 
-def fold_backward(graph: LayerGraph, calls: Sequence[Call]) -> Folding:
-    """Finds the normalization that folds exactly into the Dense or convolution right before it.
+def find_folds(
+    graph: LayerGraph,
+    calls: Sequence[Call],
+    map_of: Callable[[Call], Affine | str] = normalization_map,
+) -> Folding:
+    """Finds the normalization that goes into other layers' weights without changing the function.
 
-    Normalization behind normalization folds too, one after the other.
+    What folds makes room for more: normalization behind normalization follows in the next round.
 
     Args:
         graph: The model's graph.
         calls: Calls of normalization.
+        map_of: What a call of normalization computes.
 
     Returns:
         What folds, and why the rest does not.
     """
-    folds: dict[int, Fold] = {}
-    folded: list[Call] = []
-    reasons = _obstacles(graph, calls)
-    while any(reasons[call.site] is None for call in calls):
-        now = [call for call in calls if reasons[call.site] is None]
-        for normalization, layer in {id(p): (n, p) for n, p in _layers(graph, now)}.values():
-            folds[id(layer)] = _followed(folds.get(id(layer)), layer, normalization)
-        graph, folded = graph.without(now), folded + now
-        rest = {call.site for call in calls} - {call.site for call in now}
-        calls = [call for call in graph.calls if call.site in rest]
-        reasons = _obstacles(graph, calls)
-    return Folding(folds, folded, [(call.site, str(reasons[call.site])) for call in calls])
+    folding, remaining = Folding(), Remaining(graph)
+    waiting = list(calls)
+    while waiting:
+        reasons: dict[str, str] = {}
+        chosen = set(waiting)
+        for call in waiting:
+            if call not in remaining.gone:
+                reasons |= _fold(folding, remaining, call, chosen, map_of)
+        left = [call for call in waiting if call not in remaining.gone]
+        if len(left) == len(waiting):
+            folding.kept = [(call.site, reasons[call.site]) for call in left]
+            break
+        waiting = left
+    return folding
 
 
-def _layers(graph: LayerGraph, calls: Sequence[Call]) -> list[tuple[Any, Any]]:
-    return [(call.layer, graph.producer(call.inputs[0]).layer) for call in calls]
-
-
-def _followed(before: Fold | None, layer: Any, normalization: Any) -> Fold:
-    scale, shift = _affine(normalization)
-    if before is None:
-        return Fold(layer, scale, shift)
-    return Fold(layer, before.scale * scale, before.shift * scale + shift)
-
-
-def _affine(normalization: Any) -> Any:
-    kind = kind_of(normalization)
-    return load_kind(kind).inference_affine(normalization) if kind else None
-
-
-def _obstacles(graph: LayerGraph, calls: Sequence[Call]) -> dict[str, str | None]:
-    """Why each call cannot be folded now, None where it can.
-
-    Returns:
-        Reasons by site.
-    """
-    reasons = {call.site: _obstacle(graph, call) for call in calls}
-    owners: dict[int, list[Call]] = defaultdict(list)
-    for call in graph.calls:
-        owners[id(call.layer)].append(call)
-    keys: dict[str, list[Call]] = defaultdict(list)
-    for call in calls:
-        keys[call.key].append(call)
-    changed = True
-    while changed:  # one refusal may bring others with it, through what is shared
-        free = [call for call in calls if reasons[call.site] is None]
-        found = {call.site: _shared_obstacle(graph, call, reasons, owners, keys) for call in free}
-        reasons |= found
-        changed = any(found.values())
-    return reasons
-
-
-def _obstacle(graph: LayerGraph, call: Call) -> str | None:
-    before = graph.producer(call.inputs[0])
-    return _of_normalization(call) or _of_layer(graph, before) or _of_axis(call, before)
-
-
-def _of_normalization(call: Call) -> str | None:
-    if unwrapped(call.layer) is not call.layer:
-        return "it stands inside TimeDistributed"
-    affine = _affine(call.layer)
-    if affine is None:
-        name = kind_of(call.layer) or type(call.layer).__name__
-        return f"{name} normalization takes its statistics from each input"
-    if call.training:
-        return "training=True is baked into its call, so it works on the statistics of each batch"
-    if not all(np.all(np.isfinite(value)) for value in affine):
-        return "its weights or statistics are not finite"
-    return None
-
-
-def _of_layer(graph: LayerGraph, before: Call) -> str | None:
-    name, layer = before.site, before.layer
-    if not is_linear(unwrapped(layer)):
-        return f"no Dense or convolution stands right before it, but {name!r}"
-    obstacles = (
-        (is_wrapped_linear(layer), f"{name!r} before it stands inside TimeDistributed"),
-        (has_fused_activation(layer), f"{name!r} before it has an activation of its own"),
-        (
-            graph.is_output(before),
-            f"the result of {name!r} before it is an output of the model too",
-        ),
-        (
-            len(graph.consumers(before)) > 1,
-            f"the result of {name!r} before it is used elsewhere too",
-        ),
-        (getattr(layer, "quantization_mode", None), f"{name!r} before it is quantized"),
-        (getattr(layer, "lora_enabled", False), f"{name!r} before it has LoRA weights, not merged"),
-    )
-    return next((reason for holds, reason in obstacles if holds), None)
-
-
-def _of_axis(call: Call, before: Call) -> str | None:
-    rank = len(call.inputs[0].shape)
-    layer = before.layer
-    first = getattr(layer, "data_format", None) == "channels_first"
-    channels = 1 if first else rank - 1
-    if call.layer.axis % rank != channels or not _has_own_channels(layer):
-        return f"it does not normalize the output channels of {before.site!r} before it"
-    return None
-
-
-def _has_own_channels(layer: Any) -> bool:
-    # Whether the last output axis of an einsum is one of its kernel alone.
-    if not isinstance(layer, keras.layers.EinsumDense):
-        return True
-    inputs, kernel, outputs = einsum_labels(layer)
-    biased = layer.bias_axes is None or outputs[-1] in layer.bias_axes
-    return outputs[-1] in kernel and outputs[-1] not in inputs and biased
-
-
-def einsum_labels(layer: keras.layers.EinsumDense) -> tuple[str, str, str]:
-    """Labels of an EinsumDense layer's input, kernel and output.
-
-    Returns:
-        For example `("...a", "ab", "...b")`.
-    """
-    given, result = layer.equation.replace(" ", "").split("->")
-    inputs, kernel = given.split(",")
-    return inputs, kernel, result
-
-
-def _shared_obstacle(
-    graph: LayerGraph,
+def _fold(
+    folding: Folding,
+    remaining: Remaining,
     call: Call,
-    reasons: dict[str, str | None],
-    owners: dict[int, list[Call]],
-    keys: dict[str, list[Call]],
-) -> str | None:
-    def stays(other: Call) -> bool:
-        return other.site not in reasons or reasons[other.site] is not None
+    chosen: set[Call],
+    map_of: Callable[[Call], Affine | str],
+) -> dict[str, str]:
+    # Alone (in all uses of its model), or with all calls of its layer where others are shared too.
+    own = map_of(call)
+    if isinstance(own, str):
+        return {call.site: own}
+    fold = folding.folds.get(id(call.layer))
+    reasons: list[str] = []
+    for group in _groups(remaining, call, chosen):
+        for walk in (_backward, _forward):
+            try:
+                walks = (walk(remaining, one, _whole(fold, one, map_of)) for one in group)
+                changes = _agreed(remaining, group, [*chain.from_iterable(walks)])
+            except ObstacleError as obstacle:
+                reasons.append(str(obstacle))
+                continue
+            folding.folds.pop(id(call.layer), None)
+            folding.folds |= {key: _added(folding.folds.get(key), one) for key, one in changes}
+            folding.folded += group
+            for one in group:
+                remaining.remove(one)
+            return {}
+    words = dict.fromkeys(reasons[:2] or [SHARED_MODEL])
+    return {call.site: "; ".join(words)}
 
-    if any(map(stays, keys[call.key])):
-        return "its model is used several times, and in another use it cannot go"
-    before = graph.producer(call.inputs[0])
-    for own in owners[id(before.layer)]:
-        followers = graph.consumers(own)
-        alike = [f for f in followers if f.layer is call.layer and not stays(f)]
-        if not alike or len(followers) != 1:
-            return f"{before.layer.name!r} before it is shared, and another of its calls differs"
-    return None
+
+def _groups(remaining: Remaining, call: Call, chosen: set[Call]) -> Iterator[list[Call]]:
+    alike = remaining.same_key(call)
+    whole = [one for one in remaining.same_layer(call) if one.key != call.key]
+    if chosen.issuperset(alike):
+        yield alike
+        if whole and chosen.issuperset(whole):
+            yield alike + whole
+
+
+def _whole(fold: Fold | None, call: Call, map_of: Callable[[Call], Affine | str]) -> Affine:
+    """What a call computes together with what its layer has taken in.
+
+    Returns:
+        A map on its input.
+    """
+    own = map_of(call)
+    assert isinstance(own, Affine)
+    axis, rank = call.layer.axis, len(call.inputs[0].shape)
+    if fold and fold.before:
+        own = fold.before.on_axis(axis, rank).then(own)
+    return own.then(fold.behind.on_axis(axis, rank)) if fold and fold.behind else own
+
+
+def _backward(remaining: Remaining, call: Call, affine: Affine) -> Iterator[Intake]:
+    """Walks from a call of normalization to the layers before it that take the map.
+
+    Yields:
+        Those layers' calls.
+
+    Raises:
+        ObstacleError: If one of them cannot.
+    """  # noqa: DOC502 - raised further down
+    yield from _into_producer(remaining, call.inputs[0], call, affine)
+
+
+def _into_producer(
+    remaining: Remaining, value: Value, reader: Call, affine: Affine
+) -> Iterator[Intake]:
+    before = remaining.producer(value)
+    if before.is_input:
+        raise ObstacleError("nothing but the model's input stands before it")
+    if remaining.is_output(before):
+        raise ObstacleError(
+            f"the result of {before.site!r} before it is an output of the model too"
+        )
+    if len(before.outputs) > 1 or remaining.consumers(before) != [reader]:
+        raise ObstacleError(f"the result of {before.site!r} before it is used elsewhere too")
+    if absorbs(before):
+        yield Intake(before, True, _vectors(takes_behind(before, affine)))
+        return
+    seen = remaining.seen(before)
+    parts = backward_through(seen, affine)
+    if isinstance(parts, str):
+        raise ObstacleError(f"backward, {parts}")
+    for own, part in zip(seen.inputs, parts, strict=True):
+        yield from _into_producer(remaining, own, before, part)
+
+
+def _forward(remaining: Remaining, call: Call, affine: Affine) -> Iterator[Intake]:
+    """Walks from a call to all that reads its result and takes the map.
+
+    Yields:
+        The calls of those layers.
+
+    Raises:
+        ObstacleError: If one of them cannot.
+    """
+    if remaining.is_output(call):
+        raise ObstacleError("its result is an output of the model")
+    readers = remaining.consumers(call)
+    if not readers:
+        raise ObstacleError("nothing reads its result")
+    for reader in readers:
+        yield from _into_reader(remaining, reader, call, affine)
+
+
+def _into_reader(
+    remaining: Remaining, reader: Call, call: Call, affine: Affine
+) -> Iterator[Intake]:
+    if absorbs(reader) and len(reader.inputs) == 1:
+        yield Intake(reader, False, _vectors(takes_before(reader, affine)))
+        return
+    seen = remaining.seen(reader)
+    onward = forward_through(seen, affine, seen.inputs.index(remaining.real(call.outputs[0])))
+    if isinstance(onward, str):
+        raise ObstacleError(f"forward, {onward}")
+    yield from _forward(remaining, reader, onward)
+
+
+def _vectors(channels: Any) -> Affine:
+    if isinstance(channels, str):
+        raise ObstacleError(channels)
+    return Affine(*channels)
+
+
+def _agreed(
+    remaining: Remaining, group: Sequence[Call], intakes: Sequence[Intake]
+) -> list[tuple[int, Fold]]:
+    """One change a layer, if all calls of the layer ask for the same.
+
+    Returns:
+        `(id of the layer, change)`.
+
+    Raises:
+        ObstacleError: If a call of a shared layer has other plans.
+    """
+    sides: dict[tuple[int, bool], list[Intake]] = defaultdict(list)
+    for intake in intakes:
+        sides[id(intake.call.layer), intake.behind].append(intake)
+    gone = {call.site for call in group}
+    found = []
+    for (key, behind), own in sides.items():
+        first = own[0]
+        sites = sorted(intake.call.site for intake in own)
+        every = sorted(call.site for call in remaining.same_layer(first.call))
+        alike = all(first.affine.equals(intake.affine) for intake in own)
+        if sites != every or not alike or gone & set(sites):
+            raise ObstacleError(
+                f"{first.call.layer.name!r} is shared, and another of its calls differs"
+            )
+        affine = {"behind": first.affine} if behind else {"before": first.affine}
+        found.append((key, Fold(first.call.layer, **affine)))
+    return found
+
+
+def _added(fold: Fold | None, new: Fold) -> Fold:
+    if fold is None:
+        return new
+    if new.behind:
+        return replace(fold, behind=fold.behind.then(new.behind) if fold.behind else new.behind)
+    assert new.before is not None
+    return replace(fold, before=new.before.then(fold.before) if fold.before else new.before)
+
+
+class Remaining:
+    """A graph while normalization is taken out of it, each time in constant time.
+
+    Attributes:
+        gone: The calls taken out so far.
+
+    Args:
+        graph: The whole graph.
+    """
+
+    def __init__(self, graph: LayerGraph) -> None:
+        self.gone: set[Call] = set()
+        self._graph = graph
+        self._alias: dict[Value, Value] = {}
+        self._outputs = set(graph.outputs)
+        self._readers: dict[Value, list[Call]] = defaultdict(list)
+        self._layers: dict[int, list[Call]] = defaultdict(list)
+        self._keys: dict[str, list[Call]] = defaultdict(list)
+        for call in graph.calls:
+            self._layers[id(call.layer)].append(call)
+            self._keys[call.key].append(call)
+            for value in dict.fromkeys(call.inputs):
+                self._readers[value].append(call)
+
+    def real(self, value: Value) -> Value:
+        """The value that flows where `value` flowed.
+
+        Returns:
+            The value before what was taken out.
+        """
+        while value in self._alias:
+            value = self._alias[value]
+        return value
+
+    def seen(self, call: Call) -> Call:
+        """A call with the values that it now reads.
+
+        Returns:
+            A copy of the call.
+        """
+        return replace(call, inputs=tuple(map(self.real, call.inputs)))
+
+    def producer(self, value: Value) -> Call:
+        """The call that a value comes from.
+
+        Returns:
+            A call that is still there.
+        """
+        return self._graph.producer(self.real(value))
+
+    def consumers(self, call: Call) -> list[Call]:
+        """Calls that read a result of `call`.
+
+        Returns:
+            Distinct calls that are still there.
+        """
+        found = [one for value in call.outputs for one in self._readers[value]]
+        return list(dict.fromkeys(found))
+
+    def is_output(self, call: Call) -> bool:
+        """Whether a result of `call` leaves the model.
+
+        Returns:
+            True if it is one of the outputs.
+        """
+        return any(value in self._outputs for value in call.outputs)
+
+    def same_layer(self, call: Call) -> list[Call]:
+        """Calls of the same layer that are still there.
+
+        Returns:
+            At least the call itself.
+        """
+        return [one for one in self._layers[id(call.layer)] if one not in self.gone]
+
+    def same_key(self, call: Call) -> list[Call]:
+        """Calls at the same place of a model that is used several times.
+
+        Returns:
+            At least the call itself.
+        """
+        return self._keys[call.key]
+
+    def remove(self, call: Call) -> None:
+        """Takes a call with one input and one output out."""
+        given, made = self.real(call.inputs[0]), call.outputs[0]
+        self.gone.add(call)
+        self._alias[made] = given
+        self._readers[given] = [one for one in self._readers[given] if one is not call]
+        self._readers[given] += self._readers.pop(made, [])
+        if made in self._outputs:
+            self._outputs.add(given)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
+from normcraft.surgery.planning.affine import Affine
 
 __all__ = ["Fold", "Insertion", "LayerEdit", "Plan"]
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +39,10 @@ class LayerEdit:
         split: Name of the layer of its own that its fused activation becomes; None if it stays.
         activation: Activation that replaces its own, or None.
         bias: True to give it a bias, False to take its bias, None to leave it.
-        absorbers: Normalization whose shift takes over the layer's bias.
+        absorbers: Inserted normalization that takes over the layer's bias, and what is folded.
         dtype: Name of the dtype policy of an activation layer that is made for it.
         replacement: Normalization that stands in the layer's place.
+        settings: Other entries of its configuration that change.
     """
 
     split: str | None = None
@@ -52,21 +51,27 @@ class LayerEdit:
     absorbers: tuple[Insertion, ...] = ()
     dtype: str | None = None
     replacement: Insertion | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Normalization that goes into the weights of the layer before it: y = scale·x + shift.
+    """What a layer takes into its weights of the normalization around it.
 
     Attributes:
-        layer: The Dense or convolution.
-        scale: Factor of each output channel, float64 of shape (channels,).
-        shift: What is added to each output channel afterwards, likewise.
+        layer: The Dense, convolution, Embedding or other normalization.
+        before: Map on its input, of vectors with one entry a channel; None for none.
+        behind: Map on its output, likewise.
     """
 
     layer: Any
-    scale: Array
-    shift: Array
+    before: Affine | None = None
+    behind: Affine | None = None
+
+    @property
+    def shifts(self) -> bool:
+        """Whether the layer needs a bias for it."""
+        return any(part.shifts for part in (self.before, self.behind) if part)
 
 
 @dataclass
@@ -75,7 +80,8 @@ class Plan:
 
     Attributes:
         dropped: Keys of calls that are taken out.
-        folds: Normalization folded into layers, by the layer's `id`.
+        folds: Normalization folded into layers, or into what absorbs their bias, by the `id`
+            of the layer.
         inside: Insertions between the linear part of a call and its fused activation.
         behind: Insertions behind a call.
         layers: Edits of layers, by `id`.

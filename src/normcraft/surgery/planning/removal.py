@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from normcraft.graph import Call, LayerGraph
-from normcraft.surgery.planning.folding import fold_backward
+from normcraft.graph import Call, LayerGraph, is_normalization
+from normcraft.surgery.planning.folding import find_folds
 from normcraft.surgery.planning.plan import Plan
 
 __all__ = ["plan_removal"]
@@ -23,19 +24,29 @@ def plan_removal(
         plan: What is added to.
         graph: The model's graph.
         calls: The calls of normalization that are to go.
-        fold: Whether they go into the weights of the layers before them; what cannot is kept.
+        fold: Whether they go into the weights of the layers around them; what cannot is kept.
 
     Returns:
         The graph without what goes.
     """
     going = _whole_definitions(plan, graph, calls)
     if fold:
-        folding = fold_backward(graph, going)
+        folding = find_folds(graph, going)
         plan.folds = folding.folds
+        for layer in (one.layer for one in plan.folds.values()):
+            _plan_settings(plan, layer)
         plan.kept += folding.kept
         going = folding.folded
     plan.dropped |= {call.key for call in going}
     return graph.without(going)
+
+
+def _plan_settings(plan: Plan, layer: Any) -> None:
+    # A layer that takes a fold needs the weights for it, and its LoRA factors merged.
+    if getattr(layer, "lora_enabled", False):
+        plan.edit(layer).settings["lora_rank"] = None
+    if is_normalization(layer):
+        plan.edit(layer).settings |= {"center": True, "scale": True}
 
 
 def _whole_definitions(plan: Plan, graph: LayerGraph, calls: Collection[Call]) -> list[Call]:
