@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from normcraft.studies import Budget, Grid, Options, Study
     from normcraft.surgery import (
         EditResult,
+        Equivalence,
+        fold_batch_normalization,
         insert_normalization,
         move_normalization,
         remove_normalization,
         replace_normalization,
         swap_activation,
+        verify_equivalence,
     )
 
 __version__ = "0.1.0"
@@ -32,6 +35,7 @@ __all__ = [
     "Budget",
     "Comparison",
     "EditResult",
+    "Equivalence",
     "Grid",
     "LayerGraph",
     "Options",
@@ -40,6 +44,7 @@ __all__ = [
     "TrialRecord",
     "TrialSpec",
     "compare",
+    "fold_batch_normalization",
     "insert_normalization",
     "load_dataset",
     "load_model",
@@ -49,12 +54,14 @@ __all__ = [
     "replace_normalization",
     "swap_activation",
     "train_and_test",
+    "verify_equivalence",
 ]
 
 _HOMES = {
     "Budget": "studies",
     "Comparison": "api",
     "EditResult": "surgery",
+    "Equivalence": "surgery",
     "Grid": "studies",
     "LayerGraph": "graph",
     "Options": "studies",
@@ -63,6 +70,7 @@ _HOMES = {
     "TrialRecord": "records",
     "TrialSpec": "records",
     "compare": "api",
+    "fold_batch_normalization": "surgery",
     "insert_normalization": "surgery",
     "load_dataset": "data",
     "load_model": "recipes",
@@ -71,6 +79,7 @@ _HOMES = {
     "replace_normalization": "surgery",
     "swap_activation": "surgery",
     "train_and_test": "api",
+    "verify_equivalence": "surgery",
 }
 
 choose_backend()

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 __all__ = [
+    "EquivalenceError",
     "InputError",
     "MissingDependencyError",
     "MissingFileError",
@@ -97,6 +98,10 @@ class MissingDependencyError(NormcraftError, ImportError):
 
 class SurgeryError(NormcraftError, ValueError):
     """A model that cannot be edited as asked."""
+
+
+class EquivalenceError(SurgeryError):
+    """An edited model that does not compute what the original computes."""
 
 
 class StoreError(NormcraftError, RuntimeError):

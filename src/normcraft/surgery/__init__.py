@@ -1,5 +1,7 @@
 """Passes: each takes a Keras model and returns an edited copy with the evidence of what it did."""
 
+from normcraft.surgery.equivalence import Difference, Equivalence
+from normcraft.surgery.fold import RESTS, fold_batch_normalization, foldable
 from normcraft.surgery.insert import insert_normalization
 from normcraft.surgery.move import move_normalization
 from normcraft.surgery.place import place
@@ -9,11 +11,17 @@ from normcraft.surgery.replace import replace_normalization
 from normcraft.surgery.result import EditResult
 from normcraft.surgery.statistics import StatisticsProbe
 from normcraft.surgery.swap_activation import swap_activation
+from normcraft.surgery.verify import verify_equivalence
 
 __all__ = [
+    "RESTS",
+    "Difference",
     "EditResult",
+    "Equivalence",
     "StatisticsProbe",
     "draw_weights",
+    "fold_batch_normalization",
+    "foldable",
     "insert_normalization",
     "move_normalization",
     "place",
@@ -21,4 +29,5 @@ __all__ = [
     "replace_normalization",
     "site_seed",
     "swap_activation",
+    "verify_equivalence",
 ]

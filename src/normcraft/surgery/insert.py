@@ -23,6 +23,7 @@ def insert_normalization(
     skip: Criteria = None,
     shared: bool = False,
     calibrate: Any = None,
+    verify: Any = False,
 ) -> EditResult:
     """Puts normalization into a copy of a model; what is there already is removed first.
 
@@ -52,6 +53,8 @@ def insert_normalization(
             would have it, rather than one each with statistics of its own.
         calibrate: Inputs as `Model.predict` takes arrays, some hundred rows; None leaves inserted
             layers as Keras initializes them. For kinds that keep statistics (`"batch"`).
+        verify: True to compare the copy with the model on inputs made up (see
+            `verify_equivalence`), or inputs to compare on as well; False for no check.
 
     Returns:
         The copy with what was inserted, removed, kept and refused.
@@ -59,6 +62,7 @@ def insert_normalization(
     Raises:
         InputError: If a name, a criterion or the data cannot be used.
         SurgeryError: If the model cannot be edited.
+        EquivalenceError: If the copy was to be verified and does not compute the same.
 
     Example:
         >>> from keras import Input, Sequential, layers
@@ -68,5 +72,12 @@ def insert_normalization(
         ((('a', 'batch'),), 1)
     """  # noqa: DOC502 - raised further down
     return place(
-        model, placement, kind=kind, only=only, skip=skip, shared=shared, calibrate=calibrate
+        model,
+        placement,
+        kind=kind,
+        only=only,
+        skip=skip,
+        shared=shared,
+        calibrate=calibrate,
+        verify=verify,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 import keras
 
@@ -23,6 +24,7 @@ from normcraft.surgery.planning import Insertion, Plan, plan_biases, plan_remova
 from normcraft.surgery.planning.insertion import place_at, refusal
 from normcraft.surgery.planning.names import Names
 from normcraft.surgery.result import EditResult
+from normcraft.surgery.verify import checked
 
 __all__ = ["move_normalization"]
 
@@ -33,6 +35,7 @@ def move_normalization(
     *,
     only: Criteria = None,
     skip: Criteria = None,
+    verify: Any = False,
 ) -> EditResult:
     """A copy of a model whose normalization stands elsewhere, with its settings and weights.
 
@@ -46,6 +49,8 @@ def move_normalization(
         placement: Where, for example `"after_activation"`.
         only: Which are meant, as `insert_normalization` says; None for all.
         skip: Which of these are left alone.
+        verify: True to compare the copy with the model on inputs made up (see
+            `verify_equivalence`), or inputs to compare on as well; False for no check.
 
     Returns:
         The copy with what was moved and kept.
@@ -53,6 +58,7 @@ def move_normalization(
     Raises:
         InputError: If the placement or a criterion is unknown.
         SurgeryError: If the model cannot be edited.
+        EquivalenceError: If the copy was to be verified and does not compute the same.
 
     Example:
         >>> from keras import Input, Sequential, layers
@@ -81,7 +87,7 @@ def move_normalization(
     bare = plan_removal(plan, graph, going)
     _insert(plan, bare, targets, going)
     plan_biases(plan, graph, bare)
-    return carry_out(model, graph, plan)[0]
+    return checked(model, carry_out(model, graph, plan)[0], verify)
 
 
 class _Targets:

@@ -20,6 +20,7 @@ from normcraft.surgery.planning import (
     plan_removal,
 )
 from normcraft.surgery.result import EditResult
+from normcraft.surgery.verify import checked
 
 __all__ = ["place"]
 
@@ -34,6 +35,7 @@ def place(
     skip: Criteria = None,
     shared: bool = False,
     calibrate: Any = None,
+    verify: Any = False,
 ) -> EditResult:
     """Puts normalization where a placement says: what is there goes first, unless it is `as_given`.
 
@@ -47,6 +49,7 @@ def place(
         shared: Whether all calls of a shared layer get one normalization layer.
         calibrate: Inputs on which the insertion is made an identity at inference; None to leave
             inserted layers fresh.
+        verify: As `insert_normalization` says.
 
     Returns:
         An edited copy with its evidence. Weights of all other layers, names, flags, policies,
@@ -73,7 +76,9 @@ def place(
     if activation is not None:
         plan_activations(plan, bare, activation, selection)
     result, inserted = carry_out(model, graph, plan)
-    return result if calibrate is None else calibrate_identity(model, result, inserted, calibrate)
+    if calibrate is not None:
+        result = calibrate_identity(model, result, inserted, calibrate)
+    return checked(model, result, verify)
 
 
 def _check_kind(kind: str) -> None:

@@ -77,6 +77,7 @@ class Probe:
             outputs = tracer.run(function, entries)
             moments = [value for _, values in tracer.moments for value in values]
             self._model = keras.Model(inputs, [*outputs, *moments])
+        self._inputs = inputs
         self._num_outputs = len(outputs)
         self._pairs = tracer.pairs
         self._layers = [layer for layer, _ in tracer.moments]
@@ -103,6 +104,14 @@ class Probe:
         for index, layer in enumerate(self._layers):
             parts.setdefault(id(layer), []).append(rest[3 * index : 3 * index + 3])
         return outputs, [_combined(parts[id(layer)]) for layer in self.layers]
+
+    def packed(self, arrays: list[Any]) -> Any:
+        """Flat inputs in the structure that the model takes.
+
+        Returns:
+            What `run` takes.
+        """
+        return keras.tree.pack_sequence_as(self._inputs, arrays)
 
     def _predicted(self, x: Any, batch_size: int) -> Any:
         return self._model.predict(x, batch_size=batch_size, verbose=0)

@@ -25,6 +25,7 @@ from normcraft.graph import LayerGraph, is_linear, named_nodes
 from normcraft.surgery.copies import copy_layer, copying, edited_config
 from normcraft.surgery.normalization import build_normalization
 from normcraft.surgery.planning import Insertion, LayerEdit, Plan
+from normcraft.surgery.planning.affine import Affine
 
 __all__ = ["Rebuild"]
 
@@ -149,6 +150,8 @@ class Rebuild:
         edit = self.plan.layers.get(id(operation))
         if edit and edit.replacement:
             return self._inserted(edit.replacement)
+        if edit and edit.rescaling:
+            return _rescaling(edit.rescaling, operation)
         if edit and edit.activation and not is_linear(operation):
             return _activation(edit.activation, operation.name, edit)
         if not isinstance(operation, keras.layers.Layer):
@@ -170,6 +173,11 @@ class Rebuild:
             split.activity_regularizer = layer.activity_regularizer
             self._splits[id(layer)] = split
         return self._splits[id(layer)]
+
+
+def _rescaling(affine: Affine, layer: keras.layers.Layer) -> keras.layers.Layer:
+    scale, shift = (part.astype("float32") for part in (affine.scale, affine.shift))
+    return keras.layers.Rescaling(scale, shift, name=layer.name, dtype=layer.dtype_policy)
 
 
 def _activation(activation: Any, name: str | None, edit: LayerEdit) -> keras.layers.Layer:

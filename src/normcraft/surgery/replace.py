@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from normcraft.graph import (
@@ -17,12 +19,18 @@ from normcraft.kinds import kind_of, load_kind
 from normcraft.surgery.carry_out import carry_out
 from normcraft.surgery.planning import Insertion, Plan
 from normcraft.surgery.result import EditResult
+from normcraft.surgery.verify import checked
 
 __all__ = ["replace_normalization"]
 
 
 def replace_normalization(
-    model: keras.Model, kind: str, *, only: Criteria = None, skip: Criteria = None
+    model: keras.Model,
+    kind: str,
+    *,
+    only: Criteria = None,
+    skip: Criteria = None,
+    verify: Any = False,
 ) -> EditResult:
     """A copy of a model whose normalization is of another kind, at the same places.
 
@@ -36,6 +44,8 @@ def replace_normalization(
         kind: The new kind.
         only: Which are meant, as `insert_normalization` says; None for all.
         skip: Which of these are left alone.
+        verify: True to compare the copy with the model on inputs made up (see
+            `verify_equivalence`), or inputs to compare on as well; False for no check.
 
     Returns:
         The copy with what was replaced and kept.
@@ -43,6 +53,7 @@ def replace_normalization(
     Raises:
         InputError: If the kind or a criterion is unknown.
         SurgeryError: If the model cannot be edited.
+        EquivalenceError: If the copy was to be verified and does not compute the same.
 
     Example:
         >>> from keras import Input, Sequential, layers
@@ -62,7 +73,7 @@ def replace_normalization(
     for own in calls.values():
         if any(call in selection for call in own):
             _plan(plan, own, kind)
-    return carry_out(model, graph, plan)[0]
+    return checked(model, carry_out(model, graph, plan)[0], verify)
 
 
 def _plan(plan: Plan, calls: list[Call], kind: str) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from normcraft.surgery.equivalence import Equivalence
+
 __all__ = ["EditResult"]
 
 
@@ -34,6 +36,7 @@ class EditResult:
             the calibration: max|a − b| / max|a|, the largest over the outputs.
         training_difference: After calibration, how far outputs in training mode moved, likewise:
             inserted normalization then works on the statistics of each batch.
+        equivalence: What a check found that the copy computes the same; None where none was made.
 
     Example:
         >>> from normcraft.surgery import place
@@ -55,6 +58,7 @@ class EditResult:
     activations_replaced: int = 0
     inference_difference: float | None = None
     training_difference: float | None = None
+    equivalence: Equivalence | None = None
 
     @property
     def modified(self) -> bool:
@@ -69,7 +73,11 @@ class EditResult:
             Sites with kinds and reasons as lists of objects, the counts, and the differences.
         """
         evidence = {field.name: getattr(self, field.name) for field in fields(self)}
-        del evidence["model"]
+        del evidence["model"], evidence["equivalence"]
+        found = self.equivalence
+        if found is not None:
+            evidence["max_relative_difference"] = found.largest("relative")
+            evidence["equivalent"] = found.equivalent
         keys = {"inserted": "kind", "replaced": "kind", "moved": "to"}
         keys |= {"kept": "reason", "skipped": "reason"}
         listed = {

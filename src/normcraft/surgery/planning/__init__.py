@@ -5,6 +5,7 @@ from normcraft.surgery.planning.bias import plan_biases
 from normcraft.surgery.planning.insertion import plan_insertions
 from normcraft.surgery.planning.plan import Fold, Insertion, LayerEdit, Plan
 from normcraft.surgery.planning.removal import plan_removal
+from normcraft.surgery.planning.rescaling import plan_rescaling
 
 __all__ = [
     "Fold",
@@ -15,5 +16,6 @@ __all__ = [
     "plan_biases",
     "plan_insertions",
     "plan_removal",
+    "plan_rescaling",
     "replaced_activations",
 ]

@@ -42,6 +42,7 @@ class LayerEdit:
         absorbers: Inserted normalization that takes over the layer's bias, and what is folded.
         dtype: Name of the dtype policy of an activation layer that is made for it.
         replacement: Normalization that stands in the layer's place.
+        rescaling: Map that stands in the place of the layer, a normalization.
         settings: Other entries of its configuration that change.
     """
 
@@ -51,6 +52,7 @@ class LayerEdit:
     absorbers: tuple[Insertion, ...] = ()
     dtype: str | None = None
     replacement: Insertion | None = None
+    rescaling: Affine | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 
 

@@ -1,0 +1,226 @@
+"""Verify that two models compute the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from normcraft._core.errors import EquivalenceError, InputError
+from normcraft._core.keras_private import graph_inputs, graph_outputs
+from normcraft.graph import LayerGraph, functional_graph
+from normcraft.surgery.calibrate import check_inputs
+from normcraft.surgery.equivalence import Difference, Equivalence
+from normcraft.surgery.precision import in_float64
+from normcraft.surgery.probe import Probe
+from normcraft.surgery.result import EditResult
+from normcraft.surgery.trial_inputs import moved_by_one_unit, trial_inputs
+
+__all__ = ["checked", "narrowest_dtype", "verify_equivalence"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+SPACING = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52}
+SLACK = 32
+ROUNDING = 4
+FEW = 256  # rows above which compiling a program takes less time than it saves
+
+
+def verify_equivalence(
+    model: keras.Model,
+    other: keras.Model,
+    x: Any = None,
+    *,
+    tolerance: float | None = None,
+    float64: bool = True,
+) -> Equivalence:
+    """Whether two models compute the same at inference, by running both.
+
+    They are run on `x`, if given, and on inputs made up to bring mistakes to light: ordinary,
+    large, tiny, negative, constant and denormal ones. For each sort and output, max|a − b| / max|a|
+    may be 32·ε·√(1 + depth), where ε is the spacing of the models' dtype at 1 (1.2e-7 for float32)
+    and depth the number of layers with weights on the longest way through: the growth of rounding
+    that adds up at random. Where the model itself moves its outputs by more than a quarter of that
+    when its inputs move by one unit in the last place, four times as far as it moves them.
+
+    Args:
+        model: A built model.
+        other: A built model with the same inputs and outputs. Neither is changed.
+        x: Inputs as `Model.predict` takes arrays; None for those made up alone.
+        tolerance: Largest relative difference, in place of the one above.
+        float64: Whether to compute in float64 as well where Keras can (on TensorFlow; on the other
+            backends it promotes to float32 at most): what is left of the difference then is that of
+            the weights, not of the arithmetic.
+
+    Returns:
+        The differences with the verdict.
+
+    Raises:
+        InputError: If inputs or outputs do not fit.
+
+    Example:
+        >>> from keras import Input, Sequential, layers
+        >>> model = Sequential([Input((4,)), layers.Dense(8), layers.BatchNormalization()])
+        >>> from normcraft.surgery import fold_batch_normalization
+        >>> verify_equivalence(model, fold_batch_normalization(model).model).equivalent
+        True
+    """  # noqa: DOC502 - raised further down
+    _check_alike(model, other)
+    inputs, dtype = _inputs(model, x), narrowest_dtype(model)
+    allowed = tolerance or SLACK * SPACING[dtype] * np.sqrt(1 + _depth(model))
+    own = tuple(_differences(model, other, inputs, float(allowed), dtype))
+    rows = sum(len(arrays[0]) for arrays in inputs.values())
+    reason = None if float64 and dtype != "float64" else "it was not asked for"
+    if reason is None and keras.backend.result_type("float64", "float32") != "float64":
+        reason = f"Keras computes in float32 at most on {keras.backend.backend()}"
+    if reason is not None:
+        return Equivalence(own, rows, dtype, reason)
+    wide = _differences(in_float64(model), in_float64(other), inputs, float(allowed), "float64")
+    return Equivalence((*own, *wide), rows, dtype)
+
+
+def checked(model: keras.Model, result: EditResult, verify: Any) -> EditResult:
+    """The result of a pass, verified if that was asked for.
+
+    Args:
+        model: The original.
+        result: The edit.
+        verify: False for no check, True for one on inputs made up, or inputs to compare on as well.
+
+    Returns:
+        The result with the finding.
+
+    Raises:
+        EquivalenceError: If the edited model does not compute the same.
+    """
+    if verify is False:
+        return result
+    found = verify_equivalence(model, result.model, None if verify is True else verify)
+    if not found.equivalent:
+        worst = found.worst
+        raise EquivalenceError(
+            f"the edited copy of {model.name!r} does not compute the same",
+            received=f"a relative difference of {worst.relative:.1e} on {worst.inputs} inputs"
+            + f", {worst.label_flips} labels flipped" * bool(worst.label_flips),
+            expected=f"at most {worst.tolerance:.1e}",
+            hint="verify=False hands the copy back as it is",
+        )
+    return replace(result, equivalence=found)
+
+
+def narrowest_dtype(model: keras.Model) -> str:
+    """The floating-point dtype of fewest bits that a model computes in.
+
+    Args:
+        model: A built model.
+
+    Returns:
+        For example `"float32"`.
+
+    Example:
+        >>> narrowest_dtype(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+        'float32'
+    """
+    own = {str(getattr(call.layer, "compute_dtype", "")) for call in LayerGraph.read(model).calls}
+    return next((name for name in SPACING if name in own), "float32")
+
+
+def _depth(model: keras.Model) -> int:
+    """How many layers with weights follow each other on the longest way.
+
+    Returns:
+        0 for a model without weights.
+    """
+    graph = LayerGraph.read(model)
+    depth: dict[str, int] = {}
+    for call in graph.calls:
+        before = max((depth[graph.producer(v).site] for v in call.inputs), default=0)
+        depth[call.site] = before + bool(getattr(call.layer, "weights", ()))
+    return max(depth.values(), default=0)
+
+
+def _inputs(model: keras.Model, x: Any) -> dict[str, list[Array]]:
+    if x is None:
+        return trial_inputs(model)
+    check_inputs(model, x)
+    given = [np.asarray(array) for array in keras.tree.flatten(x)]
+    try:
+        return {"given": given} | trial_inputs(model)
+    except InputError:  # text, for example: only what is given can be compared
+        return {"given": given}
+
+
+def _check_alike(model: keras.Model, other: keras.Model) -> None:
+    for what, ends in (("inputs", graph_inputs), ("outputs", graph_outputs)):
+        shapes = [
+            [tuple(tensor.shape) for tensor in ends(functional_graph(one))]
+            for one in (model, other)
+        ]
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"the models have other {what}",
+                received=f"{what} of shape {', '.join(map(str, shapes[1]))} in {other.name!r}",
+                expected=f"{', '.join(map(str, shapes[0]))} as in {model.name!r}",
+            )
+
+
+def _differences(
+    model: keras.Model,
+    other: keras.Model,
+    inputs: dict[str, list[Array]],
+    allowed: float,
+    dtype: str,
+) -> Iterator[Difference]:
+    probes = [Probe(one, lambda layer: False, by_batch=False) for one in (model, other)]
+    graph = LayerGraph.read(model)
+    names = [graph.producer(value).site for value in graph.outputs]
+    for sort, arrays in inputs.items():
+        runs = [_run(probe, arrays, dtype) for probe in probes]
+        moved = _run(probes[0], moved_by_one_unit(arrays), dtype)
+        for name, a, b, near in zip(names, *runs, moved, strict=True):
+            tolerance = max(allowed, ROUNDING * _relative(a, near)[1])
+            yield _difference(name, sort, dtype, a, b, tolerance)
+
+
+def _run(probe: Probe, arrays: list[Array], dtype: str) -> list[Array]:
+    arrays = _widened(arrays) if dtype == "float64" else arrays
+    with np.errstate(all="ignore"):
+        outputs, _ = probe.run(probe.packed(arrays), compiled=len(arrays[0]) > FEW)
+    return [np.asarray(value, "float64") for value in outputs]
+
+
+def _widened(arrays: list[Array]) -> list[Array]:
+    return [array.astype("float64") if array.dtype.kind == "f" else array for array in arrays]
+
+
+def _difference(
+    name: str, sort: str, dtype: str, a: Array, b: Array, tolerance: float
+) -> Difference:
+    absolute, relative = _relative(a, b)
+    flips, ties = _flips(a, b, tolerance) if a.ndim == 2 and a.shape[1] > 1 else (0, 0)
+    return Difference(name, sort, dtype, absolute, relative, tolerance, flips, ties)
+
+
+def _relative(a: Array, b: Array) -> tuple[float, float]:
+    """max|a − b| and that over max|a|; values that are not finite count where they differ.
+
+    Returns:
+        Two numbers, infinite where only one of the models gave a finite value.
+    """
+    finite = np.isfinite(a) & np.isfinite(b)
+    if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
+        return float("inf"), float("inf")
+    absolute = float(np.max(np.abs(a - b)[finite], initial=0))
+    largest = float(np.max(np.abs(a)[finite], initial=0))
+    return absolute, absolute / largest if largest else absolute and float("inf")
+
+
+def _flips(a: Array, b: Array, tolerance: float) -> tuple[int, int]:
+    rows = np.isfinite(a).all(1) & np.isfinite(b).all(1)
+    a, b = a[rows], b[rows]
+    other = a.argmax(1) != b.argmax(1)
+    second, first = np.sort(a, axis=1)[:, -2:].T
+    near = first - second <= 2 * tolerance * np.max(np.abs(a), initial=0)
+    return int(np.sum(other & ~near)), int(np.sum(other & near))
