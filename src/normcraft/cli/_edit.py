@@ -32,6 +32,7 @@ __all__ = [
     "Unsafe",
     "Verbose",
     "edit",
+    "print_edit",
 ]
 
 ONLY_HELP = "Only there: a name with * and ?, type=CLASS, or depth<N; repeatable."
@@ -86,11 +87,12 @@ def edit(
     written = None if dry_run or output is None else output
     if written is not None:
         save_atomically(written, result.model.save, force=force)
-    _print(result.document() | {"output": written and str(written)}, title, as_json=as_json)
+    print_edit(result.document() | {"output": written and str(written)}, title, as_json=as_json)
     return 0
 
 
-def _print(document: dict[str, Any], title: str, *, as_json: bool) -> None:
+def print_edit(document: dict[str, Any], title: str, *, as_json: bool) -> None:
+    """Prints what was done, as the document or as a table."""
     from rich.console import Console
 
     from normcraft.report.edit import edit_table

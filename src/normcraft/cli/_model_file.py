@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
 
 from normcraft._core.errors import InputError
 from normcraft._core.files import check_writable
 
-__all__ = ["MODEL_HELP", "check_model_output"]
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["MODEL_HELP", "Data", "Rescale", "check_model_output", "model_inputs"]
+
+DATA_HELP = (
+    "Compare on these data as well: digits, mnist, …, or an .npz file; up to 2,048 rows of the "
+    "training inputs."
+)
+RESCALE_HELP = "auto scales integer images to [0, 1]; none leaves them raw."
+Data: TypeAlias = Annotated[str | None, typer.Option("--data", help=DATA_HELP)]
+Rescale: TypeAlias = Annotated[str, typer.Option("--rescale", help=RESCALE_HELP)]
 
 MODEL_HELP = (
     "A .keras file, path/to/file.py:function or package.module:function (your own code, which is "
@@ -24,3 +39,13 @@ def check_model_output(output: Path, *, force: bool) -> None:
             expected="a path that ends in .keras",
         )
     check_writable(output, force=force)
+
+
+def model_inputs(data: str, model: keras.Model, rescale: str) -> Any:
+    """Rows of a dataset as the model takes them; what was done to them is said on stderr."""
+    from normcraft.api.prepare import as_dataset, calibration_inputs, fit_to_model
+
+    dataset = fit_to_model(as_dataset(data, None), model, rescale=rescale)
+    for note in dataset.notes:
+        print(note, file=sys.stderr)
+    return calibration_inputs(dataset)

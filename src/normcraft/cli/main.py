@@ -14,10 +14,12 @@ import typer
 import normcraft
 from normcraft._core.errors import NormcraftError
 from normcraft.cli.compare import compare
+from normcraft.cli.fold import fold
 from normcraft.cli.place import place
 from normcraft.cli.remove import remove
 from normcraft.cli.replace import replace
 from normcraft.cli.report import report
+from normcraft.cli.verify import verify
 
 __all__ = ["app", "main"]
 
@@ -32,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (compare, place, remove, replace, report):
+for command in (compare, place, remove, replace, fold, verify, report):
     app.command()(command)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +20,7 @@ from normcraft.cli._edit import (
     Verbose,
     edit,
 )
+from normcraft.cli._model_file import Rescale, model_inputs
 
 if TYPE_CHECKING:
     import keras
@@ -47,9 +47,7 @@ def place(
         bool, typer.Option("--shared", help="One normalization for all calls of a shared layer.")
     ] = False,
     calibrate: Annotated[str | None, typer.Option(help=CALIBRATE_HELP)] = None,
-    rescale: Annotated[
-        str, typer.Option(help="auto scales integer images to [0, 1]; none leaves them raw.")
-    ] = "auto",
+    rescale: Rescale = "auto",
     dry_run: DryRun = False,
     imports: Imports = None,
     unsafe: Unsafe = False,
@@ -74,7 +72,7 @@ def place(
             only=only,
             skip=skip,
             shared=shared,
-            calibrate=_inputs(calibrate, loaded, rescale) if calibrate is not None else None,
+            calibrate=model_inputs(calibrate, loaded, rescale) if calibrate is not None else None,
         )
 
     return edit(
@@ -88,12 +86,3 @@ def place(
         force=force,
         as_json=as_json,
     )
-
-
-def _inputs(data: str, model: keras.Model, rescale: str) -> Any:
-    from normcraft.api.prepare import as_dataset, calibration_inputs, fit_to_model
-
-    dataset = fit_to_model(as_dataset(data, None), model, rescale=rescale)
-    for note in dataset.notes:
-        print(note, file=sys.stderr)
-    return calibration_inputs(dataset)

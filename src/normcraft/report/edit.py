@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from normcraft.report.equivalence import constant_note
 from normcraft.report.escape import visible
 
 __all__ = ["edit_table"]
@@ -55,7 +56,7 @@ def edit_table(document: Document, *, title: str) -> RenderableType:
 def _rows(document: Document) -> Iterator[tuple[str, str, str]]:
     folded = document.get("folded", 0)
     for site in document.get("removed", ()):
-        yield "remove", site, "folded into the layer before it" if folded else ""
+        yield "remove", site, "folded into the weights around it" if folded else ""
     for key, word in WORDS.items():
         for row in document.get(key, ()):
             site, detail = row.values()
@@ -78,4 +79,11 @@ def _sums(document: Document) -> list[str]:
             f"outputs moved by {document['inference_difference']:.1e} at inference and "
             f"{document['training_difference']:.1e} in training mode (relative)"
         )
-    return parts or ["nothing changed"]
+    parts = parts or ["nothing changed"]
+    if document.get("equivalent"):
+        parts.append(f"outputs the same to {document['max_relative_difference']:.1e} (relative)")
+    if document.get("constant_outputs"):
+        parts.append(constant_note(document["constant_outputs"]))
+    if document.get("onnx_max_relative_difference") is not None:
+        parts.append(f"in ONNX Runtime to {document['onnx_max_relative_difference']:.1e}")
+    return parts

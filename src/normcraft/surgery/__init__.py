@@ -11,7 +11,8 @@ from normcraft.surgery.replace import replace_normalization
 from normcraft.surgery.result import EditResult
 from normcraft.surgery.statistics import StatisticsProbe
 from normcraft.surgery.swap_activation import swap_activation
-from normcraft.surgery.verify import verify_equivalence
+from normcraft.surgery.trial_inputs import trial_inputs
+from normcraft.surgery.verify import compare_outputs, run_model, verify_equivalence
 
 __all__ = [
     "RESTS",
@@ -19,6 +20,7 @@ __all__ = [
     "EditResult",
     "Equivalence",
     "StatisticsProbe",
+    "compare_outputs",
     "draw_weights",
     "fold_batch_normalization",
     "foldable",
@@ -27,7 +29,9 @@ __all__ = [
     "place",
     "remove_normalization",
     "replace_normalization",
+    "run_model",
     "site_seed",
     "swap_activation",
+    "trial_inputs",
     "verify_equivalence",
 ]

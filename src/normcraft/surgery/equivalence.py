@@ -48,12 +48,14 @@ class Equivalence:
         differences: One for each output, sort of inputs and dtype.
         rows: How many rows of inputs were compared.
         dtype: The narrowest dtype that the models compute in.
+        constant: Outputs that were the same for all inputs, of which the check says little.
         no_float64: Why float64 was left out; None where it was not.
     """
 
     differences: tuple[Difference, ...]
     rows: int
     dtype: str
+    constant: tuple[str, ...] = ()
     no_float64: str | None = None
 
     @property
@@ -93,6 +95,7 @@ class Equivalence:
             "near_ties": sum(one.near_ties for one in self.differences),
             "tolerance": self.worst.tolerance,
             "rows": self.rows,
+            "constant_outputs": list(self.constant),
             "dtype": self.dtype,
             "equivalent": self.equivalent,
             "differences": [vars(one) for one in self.differences],

@@ -78,6 +78,7 @@ class EditResult:
         if found is not None:
             evidence["max_relative_difference"] = found.largest("relative")
             evidence["equivalent"] = found.equivalent
+            evidence["constant_outputs"] = list(found.constant)
         keys = {"inserted": "kind", "replaced": "kind", "moved": "to"}
         keys |= {"kept": "reason", "skipped": "reason"}
         listed = {

@@ -19,7 +19,7 @@ from normcraft.surgery.probe import Probe
 from normcraft.surgery.result import EditResult
 from normcraft.surgery.trial_inputs import moved_by_one_unit, trial_inputs
 
-__all__ = ["checked", "narrowest_dtype", "verify_equivalence"]
+__all__ = ["checked", "compare_outputs", "narrowest_dtype", "run_model", "verify_equivalence"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SPACING = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52}
@@ -70,15 +70,16 @@ def verify_equivalence(
     _check_alike(model, other)
     inputs, dtype = _inputs(model, x), narrowest_dtype(model)
     allowed = tolerance or SLACK * SPACING[dtype] * np.sqrt(1 + _depth(model))
-    own = tuple(_differences(model, other, inputs, float(allowed), dtype))
-    rows = sum(len(arrays[0]) for arrays in inputs.values())
+    runs = _Runs(model, other, inputs, float(allowed))
+    own = tuple(runs.differences(dtype))
+    found = Equivalence(own, runs.rows, dtype, tuple(runs.constant()))
     reason = None if float64 and dtype != "float64" else "it was not asked for"
     if reason is None and keras.backend.result_type("float64", "float32") != "float64":
         reason = f"Keras computes in float32 at most on {keras.backend.backend()}"
     if reason is not None:
-        return Equivalence(own, rows, dtype, reason)
-    wide = _differences(in_float64(model), in_float64(other), inputs, float(allowed), "float64")
-    return Equivalence((*own, *wide), rows, dtype)
+        return replace(found, no_float64=reason)
+    wide = _Runs(in_float64(model), in_float64(other), inputs, float(allowed))
+    return replace(found, differences=(*own, *wide.differences("float64")))
 
 
 def checked(model: keras.Model, result: EditResult, verify: Any) -> EditResult:
@@ -166,22 +167,89 @@ def _check_alike(model: keras.Model, other: keras.Model) -> None:
             )
 
 
-def _differences(
+class _Runs:
+    """Both models run on all inputs.
+
+    Attributes:
+        rows: How many rows of inputs there are.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        other: keras.Model,
+        inputs: dict[str, list[Array]],
+        allowed: float,
+    ) -> None:
+        self.rows = sum(len(arrays[0]) for arrays in inputs.values())
+        self._model = model
+        self._probes = _probe(model), _probe(other)
+        self._inputs = inputs
+        self._allowed = allowed
+        self._outputs: list[list[Array]] = []
+
+    def differences(self, dtype: str) -> Iterator[Difference]:
+        first, second = self._probes
+        for sort, arrays in self._inputs.items():
+            before, after = _run(first, arrays, dtype), _run(second, arrays, dtype)
+            moved = _run(first, moved_by_one_unit(arrays), dtype)
+            rounding = max(_relative(a, b)[1] for a, b in zip(before, moved, strict=True))
+            tolerance = max(self._allowed, ROUNDING * rounding)
+            self._outputs.append(before)
+            yield from compare_outputs(self._model, sort, dtype, before, after, tolerance)
+
+    def constant(self) -> Iterator[str]:
+        graph = LayerGraph.read(self._model)
+        for value, *parts in zip(graph.outputs, *self._outputs, strict=True):
+            rows = np.concatenate(parts)
+            if _relative(rows, np.broadcast_to(rows[:1], rows.shape))[1] < self._allowed:
+                yield graph.producer(value).site
+
+
+def compare_outputs(
     model: keras.Model,
-    other: keras.Model,
-    inputs: dict[str, list[Array]],
-    allowed: float,
+    sort: str,
     dtype: str,
+    before: list[Array],
+    after: list[Array],
+    tolerance: float,
 ) -> Iterator[Difference]:
-    probes = [Probe(one, lambda layer: False, by_batch=False) for one in (model, other)]
+    """Compares two runs, output by output.
+
+    Args:
+        model: The model whose outputs they are.
+        sort: Which inputs it ran on.
+        dtype: In which it computed.
+        before: Its outputs, flat.
+        after: Those of what is compared with it.
+        tolerance: Largest relative difference.
+
+    Yields:
+        One difference an output.
+    """
     graph = LayerGraph.read(model)
-    names = [graph.producer(value).site for value in graph.outputs]
-    for sort, arrays in inputs.items():
-        runs = [_run(probe, arrays, dtype) for probe in probes]
-        moved = _run(probes[0], moved_by_one_unit(arrays), dtype)
-        for name, a, b, near in zip(names, *runs, moved, strict=True):
-            tolerance = max(allowed, ROUNDING * _relative(a, near)[1])
-            yield _difference(name, sort, dtype, a, b, tolerance)
+    for value, a, b in zip(graph.outputs, before, after, strict=True):
+        name, (absolute, relative) = graph.producer(value).site, _relative(a, b)
+        labels = a.ndim == 2 and a.shape[1] > 1
+        flips = _flips(a, b, tolerance) if labels else (0, 0)
+        yield Difference(name, sort, dtype, absolute, relative, tolerance, *flips)
+
+
+def run_model(model: keras.Model, arrays: list[Array]) -> list[Array]:
+    """Runs a model at inference on flat inputs.
+
+    Args:
+        model: A built model; it is not changed.
+        arrays: Its inputs, flat.
+
+    Returns:
+        Its outputs, flat, in float64.
+    """
+    return _run(_probe(model), arrays, "float32")
+
+
+def _probe(model: keras.Model) -> Probe:
+    return Probe(model, lambda layer: False, by_batch=False)
 
 
 def _run(probe: Probe, arrays: list[Array], dtype: str) -> list[Array]:
@@ -193,14 +261,6 @@ def _run(probe: Probe, arrays: list[Array], dtype: str) -> list[Array]:
 
 def _widened(arrays: list[Array]) -> list[Array]:
     return [array.astype("float64") if array.dtype.kind == "f" else array for array in arrays]
-
-
-def _difference(
-    name: str, sort: str, dtype: str, a: Array, b: Array, tolerance: float
-) -> Difference:
-    absolute, relative = _relative(a, b)
-    flips, ties = _flips(a, b, tolerance) if a.ndim == 2 and a.shape[1] > 1 else (0, 0)
-    return Difference(name, sort, dtype, absolute, relative, tolerance, flips, ties)
 
 
 def _relative(a: Array, b: Array) -> tuple[float, float]:
