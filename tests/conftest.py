@@ -20,7 +20,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "normcraft")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--graphs N`: how many generated graphs surgery is tried on."""
-    parser.addoption("--graphs", type=int, help="generated graphs; 500 on NumPy, 16 elsewhere")
+    parser.addoption("--graphs", type=int, help="generated graphs; 500 to 1,000 on NumPy")
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +28,12 @@ def num_graphs(pytestconfig: pytest.Config) -> int:
     """Graphs in bulk where nothing has to be compiled, a sample on the other backends."""
     bulk = os.environ["KERAS_BACKEND"] == "numpy"
     return pytestconfig.getoption("--graphs") or (500 if bulk else 16)
+
+
+@pytest.fixture(scope="session")
+def num_folds(pytestconfig: pytest.Config, num_graphs: int) -> int:
+    """Graphs that folding is tried on: it is one edit of them, and twice as many take no longer."""
+    return pytestconfig.getoption("--graphs") or 2 * num_graphs
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
 from normcraft._core.errors import InputError
-from normcraft._core.keras_private import graph_inputs
-from normcraft.graph import LayerGraph, functional_graph
+from normcraft.graph import Call, LayerGraph, Value
 
 __all__ = ["moved_by_one_unit", "trial_inputs"]
 
@@ -32,32 +32,24 @@ def trial_inputs(model: keras.Model) -> dict[str, list[Array]]:
     Raises:
         InputError: If an input is neither of numbers nor of whole numbers.
     """  # noqa: DOC502 - raised further down
-    entries = graph_inputs(functional_graph(model))
-    shapes = [tuple(OPEN if size is None else size for size in e.shape[1:]) for e in entries]
+    graph = LayerGraph.read(model)
+    shapes = [tuple(OPEN if n is None else n for n in value.shape[1:]) for value in graph.inputs]
     largest = max(int(np.prod(shape)) for shape in shapes)
     rows = max(2, min(ROWS, ELEMENTS // max(1, largest)))
-    generator, limit = np.random.default_rng(0), _vocabulary(model)
+    limits = [_limit(graph, value) for value in graph.inputs]
+    generator = np.random.default_rng(0)
     normal = [generator.normal(size=(rows, *shape)) for shape in shapes]
-    whole = [generator.integers(0, limit, (rows, *shape)) for shape in shapes]
-    kinds = [_kind(entry) for entry in entries]
+    whole = [generator.integers(0, n or 2, (rows, *s)) for n, s in zip(limits, shapes, strict=True)]
 
-    def filled(values: list[Array]) -> list[Array]:
-        pairs = zip(kinds, values, whole, entries, strict=True)
+    def filled(change: Callable[[Array], Array]) -> list[Array]:
+        entries = zip(limits, normal, whole, graph.inputs, strict=True)
         return [
-            (value if kind == "float" else number).astype(entry.dtype)
-            for kind, value, number, entry in pairs
+            (change(value) if limit is None else number).astype(entry.dtype)
+            for limit, value, number, entry in entries
         ]
 
-    if "float" not in kinds:
-        return {"integers": filled(normal)}
-    return {
-        "normal": filled(normal),
-        "large": filled([1000 * value for value in normal]),
-        "tiny": filled([value / 1000 for value in normal]),
-        "negative": filled([-np.abs(value) for value in normal]),
-        "constant": filled([_constant(value) for value in normal]),
-        "denormal": filled([1e-39 * value for value in normal]),
-    }
+    sorts = SORTS if None in limits else {"integers": np.copy}
+    return {sort: filled(change) for sort, change in sorts.items()}
 
 
 def moved_by_one_unit(arrays: list[Array]) -> list[Array]:
@@ -81,19 +73,43 @@ def _constant(value: Array) -> Array:
     return np.broadcast_to(levels, value.shape)
 
 
-def _kind(entry: Any) -> str:
-    for kind in ("float", "int", "bool"):
-        if kind in str(entry.dtype):
-            return kind
-    raise InputError(
-        f"no inputs can be made up for {entry.name!r}",
-        received=f"an input of {entry.dtype}",
-        expected="numbers",
-        hint="give data to compare on",
-    )
+def _limit(graph: LayerGraph, value: Value) -> int | None:
+    """How many whole numbers an input may hold, from 0 on.
+
+    Returns:
+        None for an input of floating-point numbers that are not looked up in a table.
+
+    Raises:
+        InputError: If the input holds no numbers.
+    """
+    if not any(kind in value.dtype for kind in ("float", "int", "bool")):
+        raise InputError(
+            f"no inputs can be made up for {graph.producer(value).site!r}",
+            received=f"an input of {value.dtype}",
+            expected="numbers",
+            hint="give data to compare on",
+        )
+    tables = [call.layer.input_dim for call in _readers(graph, value)]
+    return int(min(tables)) if tables else None if "float" in value.dtype else 2
 
 
-def _vocabulary(model: keras.Model) -> int:
-    calls = LayerGraph.read(model).calls
-    sizes = [c.layer.input_dim for c in calls if isinstance(c.layer, keras.layers.Embedding)]
-    return int(min(sizes, default=2))
+def _readers(graph: LayerGraph, value: Value) -> Iterator[Call]:
+    # Embeddings that read an input, perhaps through layers without weights.
+    waiting, seen = [graph.producer(value)], set()
+    while waiting:
+        for call in graph.consumers(waiting.pop()):
+            if isinstance(call.layer, keras.layers.Embedding):
+                yield call
+            elif call.site not in seen and not getattr(call.layer, "weights", ()):
+                seen.add(call.site)
+                waiting.append(call)
+
+
+SORTS: dict[str, Callable[[Array], Array]] = {
+    "normal": np.copy,
+    "large": lambda value: 1000 * value,
+    "tiny": lambda value: value / 1000,
+    "negative": lambda value: -np.abs(value),
+    "constant": _constant,
+    "denormal": lambda value: 1e-39 * value,
+}

@@ -124,7 +124,8 @@ def narrowest_dtype(model: keras.Model) -> str:
         >>> narrowest_dtype(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
         'float32'
     """
-    own = {str(getattr(call.layer, "compute_dtype", "")) for call in LayerGraph.read(model).calls}
+    calls = [call for call in LayerGraph.read(model).calls if not call.is_input]
+    own = {str(getattr(call.layer, "compute_dtype", "")) for call in calls}
     return next((name for name in SPACING if name in own), "float32")
 
 
