@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from bad_input import ARRAYS, BUILDERS
 
+from bad_input import ARRAYS, BUILDERS
 from strategies import outputs, realistic
 from tolerances import assert_close
 
@@ -20,6 +21,7 @@ COMMANDS = {
     "place": ["place", "--placement", "before_activation"],
     "remove": ["remove"],
     "replace": ["replace", "--kind", "layer"],
+    "fold": ["fold"],
 }
 every_command = pytest.mark.parametrize("command", COMMANDS)
 
@@ -103,8 +105,84 @@ def test_remove_drops_or_folds(run, model):
     left, right = (keras.saving.load_model(path) for path in ("m.keras", "f.keras"))
     assert_close(outputs(right, [X])[0], outputs(left, [X])[0])
     _, out, _ = run("remove", model, "--mode", "fold", "--dry-run")
-    assert "  remove  bn  folded into the layer before it" in out
+    assert "  remove  bn  folded into the weights around it" in out
     assert "  keep    ln  layer normalization takes its statistics from each input" in out
+
+
+def test_fold_writes_what_computes_the_same(run, model, table):
+    found = document(run, "fold", model, "--data", table, "-o", "f.keras")
+    assert (found["folded"], found["removed"], found["kept"]) == (1, ["bn"], [])
+    assert found["equivalent"] is True
+    assert 0 < found["max_relative_difference"] < 1e-5
+    assert names("f.keras") == ["columns", "hidden", "relu", "ln", "head"]
+    _, out, _ = run("fold", model, "--dry-run")
+    assert "  remove  bn  folded into the weights around it" in out
+    assert "outputs the same to" in out
+
+
+def test_fold_makes_the_rest_affine_if_asked(run, folder):
+    chain = [keras.Input((4,)), layers.ReLU(), layers.BatchNormalization(name="n"), layers.ReLU()]
+    realistic(keras.Sequential(chain)).save("r.keras")
+    kept = document(run, "fold", "r.keras", "-o", "k.keras")
+    assert [row["site"] for row in kept["kept"]] == ["n"]
+    found = document(run, "fold", "r.keras", "--rest", "affine", "-o", "a.keras")
+    assert found["replaced"] == [{"site": "n", "kind": "affine"}]
+    assert found["kept"] == []
+    assert type(keras.saving.load_model("a.keras").get_layer("n")) is layers.Rescaling
+    assert run("verify", "r.keras", "a.keras")[0] == 0
+
+
+def spoiled(path: str) -> None:
+    built = keras.saving.load_model(path)
+    bias = built.get_layer("head").bias
+    bias.assign(keras.ops.convert_to_numpy(bias) + np.arange(3))
+    built.save("spoiled.keras")
+
+
+def test_verify_says_whether_two_models_compute_the_same(run, model, table):
+    run("fold", model, "-o", "f.keras")
+    found = document(run, "verify", model, "f.keras", "--data", table)
+    assert found["equivalent"] is True
+    assert {row["inputs"] for row in found["differences"]} >= {"given", "normal", "denormal"}
+    assert found["rows"] == 40 + 6 * 8
+    code, out, _ = run("verify", model, "f.keras")
+    assert code == 0
+    assert out.splitlines()[-1] == "the models compute the same"
+    assert max(map(len, out.splitlines())) <= 80
+    spoiled("m.keras")
+    code, out, _ = run("verify", model, "spoiled.keras")
+    assert code == 1
+    assert out.splitlines()[-1] == "the models do not compute the same"
+    code, out, _ = run("verify", model, "spoiled.keras", "--json")
+    assert (code, json.loads(out)["equivalent"]) == (1, False)
+
+
+def test_what_does_not_compute_the_same_is_not_written(run, folder, model, monkeypatch):
+    code, out, err = run("remove", model, "--verify", "-o", "out.keras")
+    assert (code, out) == (1, "")
+    assert "the edited copy of 'm' does not compute the same: received a relative diff" in err
+    assert err.endswith("nothing was written\n")
+    code, out, _ = run("remove", model, "--verify", "-o", "out.keras", "--json")
+    assert (code, json.loads(out)["equivalent"]) == (1, False)
+    assert {path.name for path in folder.iterdir()} == {"m.keras"}
+    assert run("remove", model, "--mode", "fold", "--verify", "-o", "out.keras")[0] == 0
+
+
+def test_onnx_without_its_packages_says_what_to_install(run, folder, model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    code, _, err = run("fold", model, "-o", "out.onnx")
+    assert code == 2
+    assert 'pip install "normcraft[export]"' in err
+    assert {path.name for path in folder.iterdir()} == {"m.keras"}
+
+
+def test_onnx_runtime_computes_the_same(run, folder, model):
+    pytest.importorskip("onnxruntime")
+    if keras.backend.backend() not in {"torch", "tensorflow"}:
+        pytest.skip("Keras exports to ONNX through PyTorch or TensorFlow")
+    found = document(run, "fold", model, "-o", "out.onnx")
+    assert found["onnx_max_relative_difference"] < 1e-5
+    assert (folder / "out.onnx").stat().st_size > 100
 
 
 def test_replace_swaps_the_kind(run, model):
@@ -220,6 +298,22 @@ BAD = [
     (["remove", "m.keras", "--mode", "flod", *OK], "did you mean 'fold'"),
     (["remove", "m.keras", "--only", "zzz", *OK], "only matches no layer"),
     (["remove", "m.keras", "--skip", "depth<", *OK], "skip matches no layer"),
+    (["fold"], "Missing argument"),
+    (["fold", "m.keras", "--rest", "afine", *OK], "did you mean 'affine'"),
+    (["fold", "m.keras", "--only", "zzz", *OK], "only matches no layer"),
+    (["fold", "m.keras", "--data", "missing.npz", *OK], "missing.npz"),
+    (["fold", "m.keras", "--data", "digits", *OK], "(4,)"),
+    (["fold", "m.keras", "--data", "t.npz", "--rescale", "maybe", *OK], "rescale"),
+    (["verify"], "Missing argument"),
+    (["verify", "m.keras"], "Missing argument"),
+    (["verify", "m.keras", "missing.keras"], "missing.keras"),
+    (["verify", "taken.keras", "m.keras"], "taken.keras"),
+    (["verify", "m.keras", "digits_cnn"], "the models have other inputs: received inputs of shape"),
+    (["verify", "m.keras", "m.keras", "--tolerance", "0"], "expected a number above 0"),
+    (["verify", "m.keras", "m.keras", "--tolerance", "x"], "'x'"),
+    (["verify", "m.keras", "m.keras", "--data", "digits"], "(4,)"),
+    (["verify", "m.keras", "m.keras", "--data", "missing.npz"], "missing.npz"),
+    (["verify", "m.keras", "m.keras", "--import", "no_such_module"], "no_such_module"),
     (["replace", "m.keras", *OK], "Missing option '--kind'"),
     (["replace", "m.keras", "--kind", "bach", *OK], "did you mean 'batch'"),
     (["replace", "m.keras", "--kind", "rms", "--only", "zzz", *OK], "only matches no layer"),

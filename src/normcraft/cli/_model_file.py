@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -30,13 +31,13 @@ MODEL_HELP = (
 )
 
 
-def check_model_output(output: Path, *, force: bool) -> None:
+def check_model_output(output: Path, suffixes: Sequence[str] = (".keras",), *, force: bool) -> None:
     """Makes sure that a model can be written, before the work whose result it shall hold."""
-    if output.suffix != ".keras":
+    if output.suffix not in suffixes:
         raise InputError(
-            "models are written in Keras's own format",
+            "the format of the output is not known",
             received=repr(str(output)),
-            expected="a path that ends in .keras",
+            expected=f"a path that ends in {' or '.join(suffixes)}",
         )
     check_writable(output, force=force)
 

@@ -18,6 +18,7 @@ from normcraft.cli._edit import (
     Skip,
     Unsafe,
     Verbose,
+    Verify,
     edit,
 )
 from normcraft.cli._model_file import Rescale, model_inputs
@@ -48,6 +49,7 @@ def place(
     ] = False,
     calibrate: Annotated[str | None, typer.Option(help=CALIBRATE_HELP)] = None,
     rescale: Rescale = "auto",
+    verify: Verify = False,
     dry_run: DryRun = False,
     imports: Imports = None,
     unsafe: Unsafe = False,
@@ -73,6 +75,7 @@ def place(
             skip=skip,
             shared=shared,
             calibrate=model_inputs(calibrate, loaded, rescale) if calibrate is not None else None,
+            verify=verify,
         )
 
     return edit(

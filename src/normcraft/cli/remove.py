@@ -18,6 +18,7 @@ from normcraft.cli._edit import (
     Skip,
     Unsafe,
     Verbose,
+    Verify,
     edit,
 )
 
@@ -30,7 +31,7 @@ __all__ = ["remove"]
 
 MODE_HELP = (
     "drop: just take it out (the function of a trained model changes). fold: into the weights of "
-    "the layer before it where that is exact; the rest is kept."
+    "other layers where that is exact; the rest is kept."
 )
 
 
@@ -40,6 +41,7 @@ def remove(
     output: Output = None,
     only: Only = None,
     skip: Skip = None,
+    verify: Verify = False,
     dry_run: DryRun = False,
     imports: Imports = None,
     unsafe: Unsafe = False,
@@ -55,7 +57,7 @@ def remove(
     def change(loaded: keras.Model) -> EditResult:
         from normcraft.surgery import remove_normalization
 
-        return remove_normalization(loaded, mode=mode, only=only, skip=skip)
+        return remove_normalization(loaded, mode=mode, only=only, skip=skip, verify=verify)
 
     return edit(
         change,

@@ -18,6 +18,7 @@ from normcraft.cli._edit import (
     Skip,
     Unsafe,
     Verbose,
+    Verify,
     edit,
 )
 
@@ -35,6 +36,7 @@ def replace(
     output: Output = None,
     only: Only = None,
     skip: Skip = None,
+    verify: Verify = False,
     dry_run: DryRun = False,
     imports: Imports = None,
     unsafe: Unsafe = False,
@@ -50,7 +52,7 @@ def replace(
     def change(loaded: keras.Model) -> EditResult:
         from normcraft.surgery import replace_normalization
 
-        return replace_normalization(loaded, kind, only=only, skip=skip)
+        return replace_normalization(loaded, kind, only=only, skip=skip, verify=verify)
 
     return edit(
         change,
