@@ -11,6 +11,7 @@ import urllib.request
 
 import pytest
 
+from comparisons import make_comparison
 from normcraft.report import render_html
 
 pytestmark = [
@@ -103,8 +104,6 @@ def listening(port):
 
 @pytest.fixture(scope="module")
 def opened(browser, tmp_path_factory):
-    from conftest import make_comparison
-
     summary, arms, records = make_comparison(
         names=("none", "after_activation", HOSTILE), rates=(0.01, 0.05), notes=(HOSTILE,)
     )

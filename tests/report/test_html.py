@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import pytest
 
+from comparisons import make_comparison
 from normcraft.report import page, render_html
 from normcraft.report.escape import script_json, visible
 
@@ -49,8 +50,6 @@ def figures_of(text):
 
 @pytest.fixture(scope="module")
 def whole():
-    from conftest import make_comparison
-
     summary, arms, records = make_comparison(rates=(0.001, 0.01, 0.05))
     return summary, Page(render_html(summary, arms, records))
 

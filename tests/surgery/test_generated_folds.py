@@ -110,8 +110,9 @@ def test_the_same_graph_folds_the_same_way_twice():
 def folds_as_told(name: str) -> None:
     model = applications.Case.build(name).model
     result = fold_batch_normalization(model, verify=False)
-    assert {*result.removed} == Oracle(model).folded()
-    assert all(reason for _, reason in result.kept)
+    present = batch_calls(model)  # none in ConvNeXt, whose models inside the oracle cannot read
+    assert {*result.removed} == (Oracle(model).folded() if present else set())
+    assert present == {*result.removed} | {site for site, reason in result.kept if reason}
 
 
 @pytest.mark.slow

@@ -107,6 +107,7 @@ def _columns(summary: Summary, between: str) -> list[Column]:
         *(column(outcome, 2, partial(_count, outcome)) for outcome in _REMARKABLE),
         column("seeds", 5, lambda arm: "" if paired_seeds(summary) else str(arm.seeds)),
         column("ms\na step", 6, lambda arm: amount(arm.step_milliseconds)),
+        column("folds", 6, lambda arm: arm.foldable or ""),
         column("weights", 7, lambda arm: f"{arm.parameters:,}"),
     ]
     return [each for each in found if any(each.cells)] or found[:1]

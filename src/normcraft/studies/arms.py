@@ -13,7 +13,7 @@ from normcraft._core.keras_private import compile_arguments, sublayers
 from normcraft.graph import LayerGraph, is_normalization
 from normcraft.records import Arm
 from normcraft.studies.design import Grid
-from normcraft.surgery import place
+from normcraft.surgery import foldable, place
 
 __all__ = ["BuiltArm", "build_arms", "default_placements"]
 
@@ -75,7 +75,7 @@ def _build(
         batch_size=batch_size,
         config=json.dumps(config, sort_keys=True, default=str),
         parameters=result.model.count_params(),
-        foldable=None,
+        foldable=foldable(result.model),
         inserted=result.inserted,
         skipped=result.skipped,
         biases_dropped=result.biases_dropped,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -76,7 +76,7 @@ def fold_batch_normalization(
     return checked(model, carry_out(model, graph, plan)[0], verify)
 
 
-def foldable(model: keras.Model) -> str | None:
+def foldable(model: keras.Model) -> Literal["all", "part", "none"] | None:
     """Whether the normalization of a model can be folded away once it is trained.
 
     As its weights do not say yet: with a shift that is not zero, and no gamma negative.
