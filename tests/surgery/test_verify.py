@@ -224,3 +224,27 @@ def test_the_known_mistakes_of_other_tools_are_caught(plant, monkeypatch):
         fold_batch_normalization(model)
     monkeypatch.undo()
     assert fold_batch_normalization(model).folded == 0
+
+
+def test_what_does_not_fold_becomes_affine_with_what_it_took_in():
+    parts = layers.ReLU(), bn("m"), layers.Dropout(0.5), bn("n"), layers.Activation("tanh")
+    model = chain((6, 4), *parts, bn("o"), layers.ReLU())
+    with untouched(model):
+        result = fold_batch_normalization(model, rest="affine")
+    assert result.equivalence.equivalent
+    left = {layer.name: type(layer) for layer in result.model.layers}
+    assert len([cls for cls in left.values() if cls is layers.Rescaling]) == 2
+    assert layers.BatchNormalization not in left.values()
+    assert [kind for _, kind in result.replaced] == ["affine", "affine"]
+    assert (result.folded, result.kept) == (1, ())
+
+
+def test_an_affine_rest_keeps_the_channels_where_they_are():
+    if TENSORFLOW:
+        pytest.skip("TensorFlow's convolutions on a CPU know channels_last alone")
+    first = {"data_format": "channels_first"}
+    model = chain((3, 8, 8), layers.Conv2D(4, 3, activation="relu", **first),
+                  layers.BatchNormalization(1), layers.Conv2D(2, 3, padding="same", **first))  # fmt: skip
+    result = fold_batch_normalization(model, rest="affine")
+    assert (result.folded, len(result.replaced)) == (0, 1)
+    assert result.equivalence.equivalent

@@ -132,9 +132,7 @@ def _carried_by_einsum(layer: layers.EinsumDense, shift: Array) -> Any:
 def _write_normalization(fold: Fold, layer: Any) -> None:
     kind: Any = load_kind(str(kind_of(fold.layer)))
     scale, shift = kind.inference_affine(fold.layer) or (np.ones(1), np.zeros(1))
-    whole = Affine(scale, shift)
-    whole = fold.before.then(whole) if fold.before else whole
-    whole = whole.then(fold.behind) if fold.behind else whole
+    whole = fold.around(Affine(scale, shift))
     mean, variance = kind.statistics(fold.layer)
     layer.gamma.assign(whole.scale * np.sqrt(variance + layer.epsilon))
     layer.beta.assign(whole.shift + whole.scale * mean)

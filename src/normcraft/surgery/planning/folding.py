@@ -143,10 +143,8 @@ def _whole(fold: Fold | None, call: Call, map_of: Callable[[Call], Affine | str]
     """
     own = map_of(call)
     assert isinstance(own, Affine)
-    axis, rank = call.layer.axis, len(call.inputs[0].shape)
-    if fold and fold.before:
-        own = fold.before.on_axis(axis, rank).then(own)
-    return own.then(fold.behind.on_axis(axis, rank)) if fold and fold.behind else own
+    rank = len(call.inputs[0].shape)
+    return fold.around(own, axis=call.layer.axis, rank=rank) if fold else own
 
 
 def _backward(remaining: Remaining, call: Call, affine: Affine) -> Iterator[Intake]:

@@ -70,6 +70,20 @@ class Fold:
     before: Affine | None = None
     behind: Affine | None = None
 
+    def around(self, own: Affine, *, axis: int = 1, rank: int = 2) -> Affine:
+        """What a layer computes with the fold in it, where it computes a map itself.
+
+        Args:
+            own: That map.
+            axis: Axis of the channels, the batch counted; by default that of vectors.
+            rank: Rank of what the map works on, the batch counted.
+
+        Returns:
+            The map before, that of the layer, and the map behind, as one.
+        """
+        whole = self.before.on_axis(axis, rank).then(own) if self.before else own
+        return whole.then(self.behind.on_axis(axis, rank)) if self.behind else whole
+
     @property
     def shifts(self) -> bool:
         """Whether the layer needs a bias for it."""
