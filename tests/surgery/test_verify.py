@@ -243,8 +243,9 @@ def test_an_affine_rest_keeps_the_channels_where_they_are():
     if TENSORFLOW:
         pytest.skip("TensorFlow's convolutions on a CPU know channels_last alone")
     first = {"data_format": "channels_first"}
-    model = chain((3, 8, 8), layers.Conv2D(4, 3, activation="relu", **first),
-                  layers.BatchNormalization(1), layers.Conv2D(2, 3, padding="same", **first))  # fmt: skip
+    behind = layers.Conv2D(2, 3, padding="same", **first)
+    before = layers.Conv2D(4, 3, activation="relu", **first)
+    model = chain((3, 8, 8), before, layers.BatchNormalization(1), behind)
     result = fold_batch_normalization(model, rest="affine")
     assert (result.folded, len(result.replaced)) == (0, 1)
     assert result.equivalence.equivalent

@@ -91,7 +91,7 @@ def _evidence(copy: keras.Model, graph: LayerGraph, plan: Plan) -> EditResult:
         replaced=tuple(plan.replaced),
         kept=tuple(plan.kept),
         skipped=tuple(plan.skipped),
-        folded=len(removed) if plan.folds else 0,
+        folded=len(plan.folded.intersection(removed)),
         biases_dropped=biases.count(False),
         biases_restored=biases.count(True),
         activations_replaced=replaced_activations(plan, graph),

@@ -96,6 +96,7 @@ class Plan:
 
     Attributes:
         dropped: Keys of calls that are taken out.
+        folded: Those of them that other weights take in.
         folds: Normalization folded into layers, or into what absorbs their bias, by the `id`
             of the layer.
         inside: Insertions between the linear part of a call and its fused activation.
@@ -108,6 +109,7 @@ class Plan:
     """
 
     dropped: set[str] = field(default_factory=set)
+    folded: set[str] = field(default_factory=set)
     folds: dict[int, Fold] = field(default_factory=dict)
     inside: dict[str, Insertion] = field(default_factory=dict)
     behind: dict[str, Insertion] = field(default_factory=dict)

@@ -37,6 +37,7 @@ def plan_removal(
             _plan_settings(plan, layer)
         plan.kept += folding.kept
         going = folding.folded
+        plan.folded |= {call.key for call in going}
     plan.dropped |= {call.key for call in going}
     return graph.without(going)
 
