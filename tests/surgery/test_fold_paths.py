@@ -224,6 +224,26 @@ def test_normalization_merges_into_normalization():
     check(model, result, kept=1)
 
 
+def masked(*, behind: bool):
+    tokens = keras.Input((5,), dtype="int32", name="t")
+    mask = keras.ops.not_equal(tokens, 0)
+    x = layers.ReLU()(layers.Embedding(7, 6)(tokens))
+    x = x if behind else bn(name="n")(x, mask=mask)
+    x = layers.Dense(4, name="d")(x) if behind else x
+    x = layers.GlobalAveragePooling1D()(x, mask=mask)
+    x = bn(name="n")(x) if behind else x
+    return realistic(keras.Model(tokens, layers.Dense(3)(layers.Dropout(0.1)(x))))
+
+
+@pytest.mark.parametrize("behind", [True, False])
+def test_masks_are_not_in_the_way(behind):
+    model = masked(behind=behind)
+    tokens = np.array([[1, 2, 0, 0, 0], [3, 0, 4, 5, 6], [1, 1, 1, 1, 0]], "int32")
+    result = remove_normalization(model, mode="fold")
+    assert (result.removed, result.kept) == (("n",), ())
+    assert_close(outputs(result.model, [tokens])[0], outputs(model, [tokens])[0])
+
+
 def test_what_merged_has_the_weights_for_it():
     plain = bn(center=False, scale=False, name="m")
     model = chain((5,), layers.ReLU(), plain, layers.Dropout(0.5), bn(name="n"), layers.ReLU())

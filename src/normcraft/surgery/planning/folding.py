@@ -203,10 +203,10 @@ def _forward(remaining: Remaining, call: Call, affine: Affine) -> Iterator[Intak
 def _into_reader(
     remaining: Remaining, reader: Call, call: Call, affine: Affine
 ) -> Iterator[Intake]:
-    if absorbs(reader) and len(reader.inputs) == 1:
+    seen = remaining.seen(reader)
+    if absorbs(reader) and len(seen.inputs) == 1:
         yield Intake(reader, False, _vectors(takes_before(reader, affine)))
         return
-    seen = remaining.seen(reader)
     onward = forward_through(seen, affine, seen.inputs.index(remaining.real(call.outputs[0])))
     if isinstance(onward, str):
         raise ObstacleError(f"forward, {onward}")
@@ -293,12 +293,13 @@ class Remaining:
         return value
 
     def seen(self, call: Call) -> Call:
-        """A call with the values that it now reads.
+        """A call with the values that it now reads, masks left out.
 
         Returns:
             A copy of the call.
         """
-        return replace(call, inputs=tuple(map(self.real, call.inputs)))
+        values = tuple(self.real(value) for value in call.inputs if value.dtype != "bool")
+        return replace(call, inputs=values)
 
     def producer(self, value: Value) -> Call:
         """The call that a value comes from.
