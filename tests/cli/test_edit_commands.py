@@ -176,15 +176,6 @@ def test_onnx_without_its_packages_says_what_to_install(run, folder, model, monk
     assert {path.name for path in folder.iterdir()} == {"m.keras"}
 
 
-def test_onnx_runtime_computes_the_same(run, folder, model):
-    pytest.importorskip("onnxruntime")
-    if keras.backend.backend() not in {"torch", "tensorflow"}:
-        pytest.skip("Keras exports to ONNX through PyTorch or TensorFlow")
-    found = document(run, "fold", model, "-o", "out.onnx")
-    assert found["onnx_max_relative_difference"] < 1e-5
-    assert (folder / "out.onnx").stat().st_size > 100
-
-
 def test_replace_swaps_the_kind(run, model):
     found = document(run, "replace", model, "--kind", "rms", "--only", "bn", "-o", "r.keras")
     assert found["replaced"] == [{"site": "bn", "kind": "rms"}]
