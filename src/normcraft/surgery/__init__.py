@@ -5,6 +5,7 @@ from normcraft.surgery.fold import RESTS, fold_batch_normalization, foldable
 from normcraft.surgery.insert import insert_normalization
 from normcraft.surgery.move import move_normalization
 from normcraft.surgery.place import place
+from normcraft.surgery.precision import in_float64
 from normcraft.surgery.reinitialize import draw_weights, site_seed
 from normcraft.surgery.remove import remove_normalization
 from normcraft.surgery.replace import replace_normalization
@@ -24,6 +25,7 @@ __all__ = [
     "draw_weights",
     "fold_batch_normalization",
     "foldable",
+    "in_float64",
     "insert_normalization",
     "move_normalization",
     "place",
