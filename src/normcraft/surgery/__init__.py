@@ -1,5 +1,6 @@
 """Passes: each takes a Keras model and returns an edited copy with the evidence of what it did."""
 
+from normcraft.surgery.differences import compare_outputs
 from normcraft.surgery.equivalence import Difference, Equivalence
 from normcraft.surgery.fold import RESTS, fold_batch_normalization, foldable
 from normcraft.surgery.insert import insert_normalization
@@ -13,7 +14,7 @@ from normcraft.surgery.result import EditResult
 from normcraft.surgery.statistics import StatisticsProbe
 from normcraft.surgery.swap_activation import swap_activation
 from normcraft.surgery.trial_inputs import trial_inputs
-from normcraft.surgery.verify import compare_outputs, run_model, verify_equivalence
+from normcraft.surgery.verify import run_model, verify_equivalence
 
 __all__ = [
     "RESTS",

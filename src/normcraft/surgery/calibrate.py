@@ -12,6 +12,7 @@ from normcraft._core.errors import InputError
 from normcraft._core.keras_private import graph_inputs
 from normcraft.graph import functional_graph
 from normcraft.kinds import batch
+from normcraft.surgery.differences import moved_by
 from normcraft.surgery.probe import BATCH_SIZE, Probe
 from normcraft.surgery.result import EditResult
 from normcraft.surgery.statistics import keeps_statistics
@@ -21,12 +22,13 @@ __all__ = ["calibrate_identity", "check_inputs"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def check_inputs(model: keras.Model, x: Any) -> None:
+def check_inputs(model: keras.Model, x: Any, *, purpose: str = "calibration") -> None:
     """Makes sure that data are arrays of the shapes that a model takes.
 
     Args:
         model: A built model.
         x: What is given as its inputs.
+        purpose: What the data are for, as an error says it.
 
     Raises:
         InputError: If they are not, or if there are none.
@@ -34,7 +36,7 @@ def check_inputs(model: keras.Model, x: Any) -> None:
     arrays, entries = keras.tree.flatten(x), graph_inputs(functional_graph(model))
     if not arrays or any(hasattr(array, "shape") and len(array) == 0 for array in arrays):
         raise InputError(
-            "calibration needs data", received="no rows", expected="some hundred rows of inputs"
+            f"the {purpose} needs data", received="no rows", expected="some hundred rows of inputs"
         )
     shapes = [tuple(getattr(array, "shape", ())) for array in arrays]
     wanted = [tuple(entry.shape) for entry in entries]
@@ -42,7 +44,7 @@ def check_inputs(model: keras.Model, x: Any) -> None:
         typed = all(hasattr(array, "shape") for array in arrays)
         given = f"arrays of shape {', '.join(map(str, shapes))}" if typed else type(x).__name__
         raise InputError(
-            "the data of the calibration do not fit the model",
+            f"the data of the {purpose} do not fit the model",
             received=given,
             expected=f"arrays of shape {', '.join(map(str, wanted))}",
         )
@@ -91,8 +93,8 @@ def calibrate_identity(
     ]
     return replace(
         result,
-        inference_difference=_difference(before, after),
-        training_difference=_difference(*trained),
+        inference_difference=_largest(before, after),
+        training_difference=_largest(*trained),
     )
 
 
@@ -117,15 +119,5 @@ def _set_affine(layer: Any, mean: Array, variance: Array, scale: Array, shift: A
     layer.beta.assign(shift + scale * kept_mean)
 
 
-def _difference(before: list[Array], after: list[Array]) -> float:
-    """max|a − b| / max|a|, the largest over the outputs.
-
-    Returns:
-        0 where nothing moved.
-    """
-    return max(_relative(a, b) for a, b in zip(before, after, strict=True))
-
-
-def _relative(before: Array, after: Array) -> float:
-    a, b = np.asarray(before, "float64"), np.asarray(after, "float64")
-    return float(np.max(np.abs(a - b)) / max(np.max(np.abs(a)), np.finfo("float64").tiny))
+def _largest(before: list[Array], after: list[Array]) -> float:
+    return max(moved_by(a, b)[1] for a, b in zip(before, after, strict=True))

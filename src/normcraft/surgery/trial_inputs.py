@@ -16,7 +16,7 @@ __all__ = ["moved_by_one_unit", "trial_inputs"]
 Array = np.ndarray[Any, np.dtype[Any]]
 ROWS = 8
 ELEMENTS = 1_000_000  # of one sort of inputs, at most: a row or two where rows are that large
-OPEN = 16  # size of an axis that an input leaves open
+OPEN, OPEN_IMAGE = 16, 64  # sizes of axes that an input leaves open
 
 
 def trial_inputs(model: keras.Model) -> dict[str, list[Array]]:
@@ -33,7 +33,7 @@ def trial_inputs(model: keras.Model) -> dict[str, list[Array]]:
         InputError: If an input is neither of numbers nor of whole numbers.
     """  # noqa: DOC502 - raised further down
     graph = LayerGraph.read(model)
-    shapes = [tuple(OPEN if n is None else n for n in value.shape[1:]) for value in graph.inputs]
+    shapes = [_closed(value) for value in graph.inputs]
     largest = max(int(np.prod(shape)) for shape in shapes)
     rows = max(2, min(ROWS, ELEMENTS // max(1, largest)))
     limits = [_limit(graph, value) for value in graph.inputs]
@@ -44,7 +44,7 @@ def trial_inputs(model: keras.Model) -> dict[str, list[Array]]:
     def filled(change: Callable[[Array], Array]) -> list[Array]:
         entries = zip(limits, normal, whole, graph.inputs, strict=True)
         return [
-            (change(value) if limit is None else number).astype(entry.dtype)
+            (change(value) if limit is None else number).astype(_held(entry.dtype))
             for limit, value, number, entry in entries
         ]
 
@@ -65,6 +65,15 @@ def moved_by_one_unit(arrays: list[Array]) -> list[Array]:
         np.nextafter(array, np.asarray(np.inf, array.dtype)) if array.dtype.kind == "f" else array
         for array in arrays
     ]
+
+
+def _closed(value: Value) -> tuple[int, ...]:
+    size = OPEN_IMAGE if len(value.shape) > 3 else OPEN
+    return tuple(size if n is None else n for n in value.shape[1:])
+
+
+def _held(dtype: str) -> str:
+    return "float32" if dtype == "bfloat16" else dtype  # which NumPy does not know
 
 
 def _constant(value: Array) -> Array:

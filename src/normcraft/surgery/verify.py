@@ -13,13 +13,14 @@ from normcraft._core.errors import EquivalenceError, InputError
 from normcraft._core.keras_private import graph_inputs, graph_outputs
 from normcraft.graph import LayerGraph, functional_graph
 from normcraft.surgery.calibrate import check_inputs
+from normcraft.surgery.differences import compare_outputs, moved_by
 from normcraft.surgery.equivalence import Difference, Equivalence
 from normcraft.surgery.precision import in_float64
 from normcraft.surgery.probe import Probe
 from normcraft.surgery.result import EditResult
 from normcraft.surgery.trial_inputs import moved_by_one_unit, trial_inputs
 
-__all__ = ["checked", "compare_outputs", "narrowest_dtype", "run_model", "verify_equivalence"]
+__all__ = ["checked", "narrowest_dtype", "run_model", "verify_equivalence"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SPACING = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52}
@@ -146,7 +147,7 @@ def _depth(model: keras.Model) -> int:
 def _inputs(model: keras.Model, x: Any) -> dict[str, list[Array]]:
     if x is None:
         return trial_inputs(model)
-    check_inputs(model, x)
+    check_inputs(model, x, purpose="comparison")
     given = [np.asarray(array) for array in keras.tree.flatten(x)]
     try:
         return {"given": given} | trial_inputs(model)
@@ -194,7 +195,7 @@ class _Runs:
         for sort, arrays in self._inputs.items():
             before, after = _run(first, arrays, dtype), _run(second, arrays, dtype)
             moved = _run(first, moved_by_one_unit(arrays), dtype)
-            rounding = max(_relative(a, b)[1] for a, b in zip(before, moved, strict=True))
+            rounding = max(moved_by(a, b)[1] for a, b in zip(before, moved, strict=True))
             tolerance = max(self._allowed, ROUNDING * rounding)
             self._outputs.append(before)
             yield from compare_outputs(self._model, sort, dtype, before, after, tolerance)
@@ -203,37 +204,8 @@ class _Runs:
         graph = LayerGraph.read(self._model)
         for value, *parts in zip(graph.outputs, *self._outputs, strict=True):
             rows = np.concatenate(parts)
-            if _relative(rows, np.broadcast_to(rows[:1], rows.shape))[1] < self._allowed:
+            if moved_by(rows, np.broadcast_to(rows[:1], rows.shape))[1] < self._allowed:
                 yield graph.producer(value).site
-
-
-def compare_outputs(
-    model: keras.Model,
-    sort: str,
-    dtype: str,
-    before: list[Array],
-    after: list[Array],
-    tolerance: float,
-) -> Iterator[Difference]:
-    """Compares two runs, output by output.
-
-    Args:
-        model: The model whose outputs they are.
-        sort: Which inputs it ran on.
-        dtype: In which it computed.
-        before: Its outputs, flat.
-        after: Those of what is compared with it.
-        tolerance: Largest relative difference.
-
-    Yields:
-        One difference an output.
-    """
-    graph = LayerGraph.read(model)
-    for value, a, b in zip(graph.outputs, before, after, strict=True):
-        name, (absolute, relative) = graph.producer(value).site, _relative(a, b)
-        labels = a.ndim == 2 and a.shape[1] > 1
-        flips = _flips(a, b, tolerance) if labels else (0, 0)
-        yield Difference(name, sort, dtype, absolute, relative, tolerance, *flips)
 
 
 def run_model(model: keras.Model, arrays: list[Array]) -> list[Array]:
@@ -262,26 +234,3 @@ def _run(probe: Probe, arrays: list[Array], dtype: str) -> list[Array]:
 
 def _widened(arrays: list[Array]) -> list[Array]:
     return [array.astype("float64") if array.dtype.kind == "f" else array for array in arrays]
-
-
-def _relative(a: Array, b: Array) -> tuple[float, float]:
-    """max|a − b| and that over max|a|; values that are not finite count where they differ.
-
-    Returns:
-        Two numbers, infinite where only one of the models gave a finite value.
-    """
-    finite = np.isfinite(a) & np.isfinite(b)
-    if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
-        return float("inf"), float("inf")
-    absolute = float(np.max(np.abs(a - b)[finite], initial=0))
-    largest = float(np.max(np.abs(a)[finite], initial=0))
-    return absolute, absolute / largest if largest else absolute and float("inf")
-
-
-def _flips(a: Array, b: Array, tolerance: float) -> tuple[int, int]:
-    rows = np.isfinite(a).all(1) & np.isfinite(b).all(1)
-    a, b = a[rows], b[rows]
-    other = a.argmax(1) != b.argmax(1)
-    second, first = np.sort(a, axis=1)[:, -2:].T
-    near = first - second <= 2 * tolerance * np.max(np.abs(a), initial=0)
-    return int(np.sum(other & ~near)), int(np.sum(other & near))
