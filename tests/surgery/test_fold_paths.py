@@ -336,3 +336,20 @@ def test_a_shift_of_zero_may_meet_a_border():
     model = chain(IMAGE, layers.ReLU(), bn(center=False, name="n"), conv(padding="same"))
     model.get_layer("n").moving_mean.assign(np.zeros(4))
     check(model, remove_normalization(model, mode="fold"))
+
+
+@pytest.mark.parametrize("name", ["max pooling", "embedding", "several"])
+def test_the_copy_keeps_names_and_settings_and_loads_in_plain_keras(name, tmp_path):
+    model = BACKWARD[name]()
+    model.compile("adam", "mse")
+    model.layers[0].trainable = False
+    folded = remove_normalization(model, mode="fold").model
+    gone = {layer.name for layer in model.layers if isinstance(layer, layers.BatchNormalization)}
+    assert [layer.name for layer in folded.layers] == [
+        layer.name for layer in model.layers if layer.name not in gone
+    ]
+    assert folded.compiled
+    assert not folded.layers[0].trainable
+    folded.save(tmp_path / "folded.keras")
+    loaded = keras.saving.load_model(tmp_path / "folded.keras")
+    assert np.array_equal(outputs(loaded)[0], outputs(folded)[0])
