@@ -762,10 +762,10 @@ COLUMNS = (
 SHORT = (
     (r"output layer;.*", "output layer"),
     (r"(\w+) computes with .*", r"`\1`"),
-    (r"no Dense or convolution stands right before it.*", "nothing linear right before"),
+    (r"backward, .*", "nothing that takes it next to it"),
     (r"(\w+) normalization takes its statistics.*", r"\1 normalization"),
-    (r"the result of '…' before it is used elsewhere too", "result used elsewhere"),
-    (r"'…' before it has an activation of its own", "behind an activation"),
+    (r"the result of '…' before it is used elsewhere too.*", "result used elsewhere"),
+    (r"'…' before it has an activation of its own.*", "behind an activation"),
 )
 
 
