@@ -159,7 +159,7 @@ def check_removal(model, placement, kind) -> None:
     assert not any(is_normalization(c.layer) for c in LayerGraph.read(left.model).calls)
     assert same(outputs(left.model), outputs(right.model))
     folded = remove_normalization(model, mode="fold")
-    close(outputs(folded.model), outputs(model))
+    close(folded.model, model)
     stays = {site for site, _ in folded.kept}
     assert {c.site for c in LayerGraph.read(model).calls if is_normalization(c.layer)} >= stays
 
@@ -168,7 +168,7 @@ def check_calibration(model, placement, folder) -> bool:
     """A calibrated insertion keeps what the model computes and survives a file. Was there one?"""
     x = batch_for(model, 16)
     result = insert_normalization(model, placement, calibrate=x if len(x) > 1 else x[0])
-    close(outputs(result.model), outputs(model))
+    close(result.model, model)
     if not placement.startswith("as_given"):  # what was to go is gone or listed
         old = {c.site for c in LayerGraph.read(model).calls if is_normalization(c.layer)}
         assert old == {*result.removed} | {site for site, _ in result.kept} or shares(model)
@@ -221,8 +221,28 @@ def without_biases(model):
     return copy
 
 
-def close(actual, expected) -> None:
-    """Relative to the largest value, or where all cancel to the size that activations have."""
-    for one, other in zip(actual, expected, strict=True):
-        scale = max(np.max(np.abs(other)), 0.1)
-        np.testing.assert_allclose(one / scale, other / scale, rtol=0, atol=IDENTITY["float32"])
+def close(copy, model) -> None:
+    """Relative to the largest output, or where all cancel to the size that activations have.
+
+    A model that magnifies the rounding of its own weights is allowed five times what that does.
+    """
+    expected = outputs(model)
+    moved = distance(outputs(copy), expected)
+    if moved > IDENTITY["float32"]:  # one graph in some thousands
+        assert moved < 5 * distance(outputs(rounded(model)), expected)
+
+
+def distance(actual, expected) -> float:
+    pairs = zip(actual, expected, strict=True)
+    return max(np.max(np.abs(a - b)) / max(np.max(np.abs(b)), 0.1) for a, b in pairs)
+
+
+def rounded(model):
+    """A copy whose weights are moved by one unit in their last place, up or down."""
+    copy, generator = place(model, "as_given").model, np.random.default_rng(0)
+    for weight in copy.weights:
+        value = np.array(keras.ops.convert_to_numpy(weight))
+        if value.dtype.kind == "f":
+            towards = generator.choice(np.array([-np.inf, np.inf], value.dtype), value.shape)
+            weight.assign(np.nextafter(value, towards))
+    return copy
