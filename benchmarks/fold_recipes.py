@@ -1,7 +1,7 @@
 """Every recipe of the seeds trained on its real data at every placement, folded, and compared.
 
     python benchmarks/fold_recipes.py --mnist mnist.npz --faces fer2013.npz
-        [--only NAME] [--steps 100] [--json FILE] [--table PAGE]
+        [--only R4 R6] [--steps 100] [--json FILE] [--table PAGE]
 
 Folded models have to predict the same class on the whole test set. Rows whose two highest outputs
 are closer than rounding are counted apart.
@@ -87,6 +87,18 @@ def systems(mnist: Path | None, faces: Path | None) -> Iterator[tuple[str, Any, 
         yield "R6 emotion_cnn", "emotion_cnn", as_dataset(str(faces), None)
 
 
+def placements(source: Any, dataset: Dataset) -> list[str]:
+    """The placements that a system has a place for.
+
+    Returns:
+        Those that put normalization somewhere, and `as_given` where it has any.
+    """
+    model = source() if callable(source) else load_for(source, dataset)
+    calls = LayerGraph.read(model).calls
+    given = any(is_normalization(call.layer) for call in calls)
+    return [p for p in PLACEMENTS if (given if p == "as_given" else place(model, p).inserted)]
+
+
 def run(name: str, source: Any, dataset: Dataset, placement: str, steps: int) -> dict[str, Any]:
     """Trains one system with one placement, folds it and compares the two on the test set.
 
@@ -139,14 +151,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mnist", type=Path, help="MNIST as .npz; without it R2, R4, R5 are left")
     parser.add_argument("--faces", type=Path, help="FER2013 as .npz; without it R6 is left out")
-    parser.add_argument("--only", help="one system, as R4")
+    parser.add_argument("--only", nargs="+", default=[f"R{n}" for n in range(1, 7)])
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--table", type=Path)
     arguments = parser.parse_args()
     records = []
     for name, source, dataset in systems(arguments.mnist, arguments.faces):
-        for placement in PLACEMENTS if name.startswith(arguments.only or "R") else ():
+        for placement in placements(source, dataset) if name[:2] in arguments.only else ():
             records.append(run(name, source, dataset, placement, arguments.steps))
             print(records[-1], flush=True)
     page = table(records)
