@@ -116,6 +116,8 @@ def onnx_runner(model: keras.Model, x: np.ndarray) -> Contestant | None:
         model.export(str(path), format="onnx", verbose=False, input_signature=[spec])
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        options.intra_op_num_threads = 1  # its idle threads spin, and slow the others down
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         session = onnxruntime.InferenceSession(str(path), options)
     feed = {session.get_inputs()[0].name: x}
     return lambda: session.run(None, feed)
