@@ -83,11 +83,11 @@ def _real_file(folder: Path, name: str) -> Path:
     return folder / name
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mnist_file(data_folder: Path) -> Path:
     return _real_file(data_folder, "mnist.npz")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fer2013_file(data_folder: Path) -> Path:
     return _real_file(data_folder, "fer2013_12k.npz")

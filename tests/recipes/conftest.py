@@ -4,23 +4,20 @@ import pytest
 # On JAX every new shape of a weight costs a compilation of its initializer: these tests share few.
 
 
-def real_arrays(folder, name, count):
+def first_images(path, count):
     """The first training images of a file of real data, with a channel axis, raw."""
-    path = folder / name
-    if not path.is_file():
-        pytest.skip(f"{name} is neither in ../shared/data nor where NORMCRAFT_DATA points")
     with np.load(path, allow_pickle=False) as file:
         return file["x_train"][:count, ..., None].astype("float32"), file["y_train"][:count]
 
 
 @pytest.fixture(scope="session")
-def mnist(data_folder):
-    return real_arrays(data_folder, "mnist.npz", 320)
+def mnist(mnist_file):
+    return first_images(mnist_file, 320)
 
 
 @pytest.fixture(scope="session")
-def fer2013(data_folder):
-    return real_arrays(data_folder, "fer2013_12k.npz", 32)
+def fer2013(fer2013_file):
+    return first_images(fer2013_file, 32)
 
 
 @pytest.fixture(scope="session")
