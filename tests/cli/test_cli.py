@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+
 from bad_input import ARRAYS, BUILDERS
 
 layers = keras.layers
