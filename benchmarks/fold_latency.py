@@ -1,14 +1,16 @@
 """What folding saves at inference: unfolded, folded, and both in ONNX Runtime; interleaved.
 
-    python benchmarks/fold_latency.py [--models R4 ResNet50] [--rounds 30] [--json]
+    python benchmarks/fold_latency.py [--models R4 ResNet50] [--rounds 30]
+        [--data-format channels_first] [--json]
 
 Models with random weights and statistics: ResNet50 and MobileNetV2 at 224 pixels, and the blog's
 network (R4) on MNIST's shape, with normalization before and after its activations; batches of 1 and
 32. Every round runs each contestant once, in an order of its own; speed-ups are medians of ratios
 within rounds with a 95% bootstrap interval. The backend is KERAS_BACKEND's, each as it predicts:
 JAX and TensorFlow compiled, PyTorch eager without gradients. On PyTorch the yardstick is
-`torch.fx.experimental.optimization.fuse`'s core, `fuse_conv_bn_eval`, on the same network written
-in torch.nn layers (R4 alone: the others exist in torch.nn only in other packages).
+`torch.fx.experimental.optimization.fuse`, which applies `fuse_conv_bn_eval`, on the same network in
+torch.nn: R4 written here, the others torchvision's where it is installed. torch.nn has its channels
+first; `--data-format channels_first` gives Keras the same.
 
 Goals: never slower (lower bound of the speed-up at least .97), on PyTorch at least as much as
 `fuse_conv_bn_eval`, and R4 after activations as fast as R4 before.
@@ -28,7 +30,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from normcraft.recipes import load_recipe
 from normcraft.surgery import fold_batch_normalization, place
 
 Contestant = Callable[[], Any]
@@ -51,13 +52,34 @@ def randomised(model: keras.Model) -> keras.Model:
     return model
 
 
+def plain_blog() -> keras.Model:
+    """The blog's network (the recipe `blog_cnn`), in Keras's data format of the moment.
+
+    Returns:
+        The model.
+    """
+    layers, first = keras.layers, keras.config.image_data_format() == "channels_first"
+    model = keras.Sequential([keras.Input((1, 28, 28) if first else (28, 28, 1))])
+    for filters, pools in ((32, True), (64, True), (64, False)):
+        model.add(layers.Conv2D(filters, 3, activation="relu"))
+        if pools:
+            model.add(layers.MaxPooling2D())
+    for layer in (
+        layers.Flatten(),
+        layers.Dense(64, activation="relu"),
+        layers.Dense(10, activation="softmax"),
+    ):
+        model.add(layer)
+    return model
+
+
 def blog(placement: str) -> Callable[[], keras.Model]:
     """The blog's network at a placement.
 
     Returns:
         What builds it.
     """
-    return lambda: place(load_recipe("blog_cnn")(), f"{placement}+output").model
+    return lambda: place(plain_blog(), f"{placement}+output").model
 
 
 MODELS: dict[str, Callable[[], keras.Model]] = {
@@ -123,44 +145,58 @@ def onnx_runner(model: keras.Model, x: np.ndarray) -> Contestant | None:
     return lambda: session.run(None, feed)
 
 
-def torch_runners(x: np.ndarray) -> dict[str, Contestant]:
-    """R4 before activations in torch.nn, and fused by PyTorch's own function.
+def torch_networks(names: list[str]) -> dict[str, Any]:
+    """The same networks in torch.nn: R4 here, the others torchvision's.
+
+    Returns:
+        Modules by name; none where torchvision is not installed.
+    """
+    if names[0].startswith("R4"):
+        return {"R4 before": torch_blog()}
+    if importlib.util.find_spec("torchvision") is None:
+        return {}
+    import torchvision
+
+    builders = {"MobileNetV2": "mobilenet_v2", "ResNet50": "resnet50"}
+    return {name: getattr(torchvision.models, builders[name])().eval() for name in names}
+
+
+def torch_blog() -> Any:
+    """R4 before its activations in torch.nn.
+
+    Returns:
+        The module.
+    """
+    from torch import nn
+
+    parts: list[Any] = []
+    for given, made, pools in ((1, 32, True), (32, 64, True), (64, 64, False)):
+        parts += [nn.Conv2d(given, made, 3), nn.BatchNorm2d(made), nn.ReLU()]
+        parts += [nn.MaxPool2d(2)] if pools else []
+    parts += [nn.Flatten(), nn.Linear(576, 64), nn.BatchNorm1d(64), nn.ReLU()]
+    return nn.Sequential(*parts, nn.Linear(64, 10), nn.BatchNorm1d(10), nn.Softmax(1)).eval()
+
+
+def torch_runners(name: str, network: Any, x: np.ndarray) -> dict[str, Contestant]:
+    """A network of torch.nn, and fused by PyTorch's own functions.
 
     Returns:
         Both, on channels first.
     """
     import torch
-    from torch import nn
-    from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+    from torch.fx.experimental.optimization import fuse
 
-    def block(linear: Any, norm: Any, *, fused: bool) -> list[Any]:
-        fuse = fuse_linear_bn_eval if isinstance(linear, nn.Linear) else fuse_conv_bn_eval
-        return [fuse(linear.eval(), norm.eval())] if fused else [linear, norm]
+    first = x if keras.config.image_data_format() == "channels_first" else x.transpose(0, 3, 1, 2)
+    batch = torch.from_numpy(np.ascontiguousarray(first))
 
-    def network(*, fused: bool) -> Any:
-        torch.manual_seed(0)
-        parts: list[Any] = []
-        sizes = ((1, 32, True), (32, 64, True), (64, 64, False))
-        for given, made, pools in sizes:
-            parts += block(nn.Conv2d(given, made, 3), nn.BatchNorm2d(made), fused=fused)
-            parts += [nn.ReLU(), nn.MaxPool2d(2)] if pools else [nn.ReLU()]
-        parts += [nn.Flatten(), *block(nn.Linear(576, 64), nn.BatchNorm1d(64), fused=fused)]
-        parts += [nn.ReLU(), *block(nn.Linear(64, 10), nn.BatchNorm1d(10), fused=fused)]
-        return nn.Sequential(*parts, nn.Softmax(1)).eval()
-
-    batch = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
-
-    def run(model: Any) -> Contestant:
+    def run(module: Any) -> Contestant:
         def forward() -> Any:
             with torch.no_grad():
-                return model(batch)
+                return module(batch)
 
         return forward
 
-    return {
-        "torch.nn": run(network(fused=False)),
-        "torch.nn, fused by torch": run(network(fused=True)),
-    }
+    return {f"torch.nn {name}": run(network), f"torch.nn {name}, fused": run(fuse(network))}
 
 
 def measure(contestants: dict[str, Contestant], rounds: int) -> dict[str, list[float]]:
@@ -217,9 +253,11 @@ def compare(names: list[str], batch: int, rounds: int) -> list[dict[str, Any]]:
             ]
     if len(names) > 1:
         pairs.append(("R4 after, folded, to R4 before", "R4 before, folded", "R4 after, folded"))
-        if keras.backend.backend() == "torch":
-            contestants |= torch_runners(x)
-            pairs.append(("torch.nn by fuse_conv_bn_eval", "torch.nn", "torch.nn, fused by torch"))
+    if keras.backend.backend() == "torch":
+        for name, network in torch_networks(names).items():
+            title = f"torch.nn {name}"
+            contestants |= torch_runners(name, network, x)
+            pairs.append((f"{title}, fuse_conv_bn_eval", title, f"{title}, fused"))
     seconds = measure(contestants, rounds)
     return [
         {
@@ -237,8 +275,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["R4", "MobileNetV2", "ResNet50"])
     parser.add_argument("--rounds", type=int, default=30)
+    formats = ("channels_last", "channels_first")
+    parser.add_argument("--data-format", choices=formats, default="channels_last")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    keras.config.set_image_data_format(arguments.data_format)
     records = []
     for group in arguments.models:
         names = [name for name in MODELS if name.startswith(group)]

@@ -1,17 +1,26 @@
 """The local executor runs groups in order."""
 
-from normcraft.executors import local
+from normcraft.executors import Job, local
 
 
-def test_records_come_as_they_are_made():
-    made = []
-
+def making(made):
     def worker(group):
         for item in group:
             made.append(item)
             yield item
 
-    records = local.run(worker, [(1, 2), (3,)])
+    return lambda on_epoch: worker
+
+
+def test_records_come_as_they_are_made():
+    made = []
+    records = local.run(Job(making(made), [(1, 2), (3,)]))
     assert next(records) == 1
     assert made == [1], "nothing runs ahead"
     assert list(records) == [2, 3]
+
+
+def test_no_trial_begins_after_a_stop():
+    made = []
+    assert list(local.run(Job(making(made), [(1, 2), (3,)], stopping=lambda: bool(made)))) == [1]
+    assert list(local.run(Job(making([]), [(1,)], stopping=lambda: True))) == []

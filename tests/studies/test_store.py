@@ -65,7 +65,7 @@ def test_the_study_saved_last_is_the_latest(path):
 
 def test_a_missing_store_is_an_error_where_it_must_exist(path):
     with pytest.raises(MissingFileError, match="no store there.*normcraft compare"):
-        Store(path, must_exist=True)
+        Store(path, read_only=True)
     assert not path.exists()
 
 

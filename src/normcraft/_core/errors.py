@@ -15,6 +15,7 @@ __all__ = [
     "OverwriteError",
     "StoreError",
     "SurgeryError",
+    "WorkerError",
     "too_deep",
     "unknown_name",
 ]
@@ -106,6 +107,10 @@ class EquivalenceError(SurgeryError):
 
 class StoreError(NormcraftError, RuntimeError):
     """A store of records that cannot be read, written or continued."""
+
+
+class WorkerError(NormcraftError, RuntimeError):
+    """Worker processes that cannot be started."""
 
 
 def too_deep(model: str) -> SurgeryError:

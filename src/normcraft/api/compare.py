@@ -33,6 +33,7 @@ def compare(
     batch_size: int | None = None,
     trainer: str | None = None,
     executor: str | None = None,
+    workers: int | None = None,
     store: str | os.PathLike[str] | None = None,
     grid: Grid | None = None,
     budget: Budget | None = None,
@@ -61,7 +62,9 @@ def compare(
         epochs: Epochs of a trial; 10 by default.
         batch_size: Samples a step; 32 by default.
         trainer: `"auto"` or `"fit"`.
-        executor: `"local"`.
+        executor: `"local"`, or `"processes"`: worker processes of one core each, so that a crash
+            costs a trial and not the comparison.
+        workers: Worker processes; one a core by default.
         store: SQLite file of the records; `normcraft-runs/NAME.db` by default.
         grid: Everything that can vary; the keywords above go before it.
         budget: Seeds, epochs and steps an epoch; the keywords above go before it.
@@ -92,7 +95,7 @@ def compare(
             batch_sizes=sizes,
         ),
         budget=_changed(budget or Budget(), seeds=seeds, epochs=epochs),
-        options=_changed(options or Options(), trainer=trainer, executor=executor),
+        options=_changed(options or Options(), trainer=trainer, executor=executor, workers=workers),
         model_name=model if isinstance(model, str) else None,
     )
     comparison = run_study(study, store=store, progress=watcher() if verbose else None)

@@ -14,7 +14,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from normcraft.records import TrialRecord
+from normcraft.records import TrialRecord, TrialSpec
 from normcraft.studies import Progress
 
 __all__ = ["Lines", "LiveBar", "watcher"]
@@ -43,6 +43,10 @@ class _Tally(Progress):
         self.done += 1
         if record.score is not None:
             self._scores.setdefault(record.spec.arm, []).append(record.score)
+
+    def stopping(self) -> None:
+        line = "finishing the running trials, which are kept; Ctrl-C again stops at once"
+        print(line, file=sys.stderr, flush=True)
 
     @property
     def best(self) -> str:
@@ -95,14 +99,20 @@ class LiveBar(_Tally):
             console=Console(stderr=True),
             transient=True,
         )
+        self._running: dict[str, float] = {}
         self._task = self._bar.add_task("", total=total, completed=done, best="")
         self._bar.start()
 
-    def epoch(self, number: int) -> None:
-        self._bar.update(self._task, completed=self.done + number / self.epochs)
+    def epoch(self, spec: TrialSpec, number: int) -> None:
+        self._running[spec.hash] = number / self.epochs
+        self._bar.update(self._task, completed=self.done + sum(self._running.values()))
+
+    def stopping(self) -> None:
+        self._bar.console.print("finishing the running trials; Ctrl-C again stops at once")
 
     def record(self, record: TrialRecord) -> None:
         super().record(record)
+        self._running.pop(record.spec.hash, None)
         self._bar.update(self._task, completed=self.done, best=f"best so far {self.best}")
 
     def finish(self) -> None:

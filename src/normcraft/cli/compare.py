@@ -60,7 +60,16 @@ def compare(
         typer.Option(help="Difference that counts as none, in the metric's unit (0.005)."),
     ] = None,
     trainer: Annotated[str, typer.Option(help="How a trial is trained: auto or fit.")] = "auto",
-    executor: Annotated[str, typer.Option(help="Where trials run: local.")] = "local",
+    executor: Annotated[
+        str, typer.Option(help="Where trials run: local, or processes of one core each.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(help="With --executor processes: how many; one a core.")
+    ] = None,
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option(help="With --executor processes: seconds after which a trial is given up."),
+    ] = None,
     store: Annotated[
         Path | None, typer.Option(help="SQLite file of the records; a rerun continues it.")
     ] = None,
@@ -109,6 +118,8 @@ def compare(
         optimizer=optimizer,
         trainer=trainer,
         executor=executor,
+        workers=workers,
+        trial_timeout=trial_timeout,
         initial=initial,
         smallest_effect=smallest_effect,
     )

@@ -31,7 +31,7 @@ def report(
     from normcraft.report.html import render_html
     from normcraft.studies import Store, read_study
 
-    with Store(store, must_exist=True) as opened:
+    with Store(store, read_only=True) as opened:
         study = read_study(opened, report=str(output))
     write_atomically(output, render_html(*study), force=force)
     if as_json:

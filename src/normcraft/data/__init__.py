@@ -5,7 +5,7 @@ that start with an underscore are the machinery.
 """
 
 from normcraft.data._arrays import from_arrays
-from normcraft.data._dataset import Array, Arrays, Dataset
+from normcraft.data._dataset import Array, Arrays, Dataset, map_arrays
 from normcraft.data._load import load_dataset
 from normcraft.data._order import batch_order
 from normcraft.data._prepare import prepare
@@ -18,6 +18,7 @@ __all__ = [
     "batch_order",
     "from_arrays",
     "load_dataset",
+    "map_arrays",
     "prepare",
     "split",
     "take",

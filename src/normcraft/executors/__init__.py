@@ -1,5 +1,12 @@
-"""Where trials run: here; worker processes and Ray will join. Knows nothing of Keras.
+"""Where trials run: here or in worker processes; Ray will join. Knows nothing of Keras.
 
-An executor is one file with `run(worker, groups)`: it hands each group of trial specifications to
-the worker and yields the records as they come.
+An executor is one file with
+
+- `run(job) -> Iterator[TrialRecord]`: runs the groups of a `Job` and yields records as they come;
+- `PLAN`: what of it decides a trial's numbers (threads), in words; part of a trial's hash;
+- `SHARES_MEMORY`: whether workers live in this process, so that nothing has to travel.
 """
+
+from normcraft.executors._job import Group, Job, OnEpoch, Worker
+
+__all__ = ["Group", "Job", "OnEpoch", "Worker"]

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 
-from normcraft.records import TrialRecord, TrialSpec
+from normcraft.executors._job import Job
+from normcraft.records import TrialRecord
 
-__all__ = ["run"]
+__all__ = ["PLAN", "SHARES_MEMORY", "run"]
 
-Group = tuple[TrialSpec, ...]
+PLAN = "one process"
+SHARES_MEMORY = True
 
 
-def run(
-    worker: Callable[[Group], Iterator[TrialRecord]], groups: Iterable[Group]
-) -> Iterator[TrialRecord]:
+def run(job: Job) -> Iterator[TrialRecord]:
     """Runs groups in order.
 
     Args:
-        worker: Trains the trials of a group and yields their records.
-        groups: Trials that share a compiled program.
+        job: The trials; `workers` and `trial_timeout` mean nothing here.
 
     Yields:
         Records as they are finished.
 
     Example:
-        >>> list(run(lambda group: iter(group), [("a", "b"), ("c",)]))
+        >>> worker = lambda group: iter(group)
+        >>> list(run(Job(lambda on_epoch: worker, [("a", "b"), ("c",)])))
         ['a', 'b', 'c']
     """
-    for group in groups:
-        yield from worker(group)
+    worker = job.make_worker(job.on_epoch)
+    for group in job.groups:
+        if job.stopping():
+            return
+        for record in worker(group):
+            yield record
+            if job.stopping():
+                return

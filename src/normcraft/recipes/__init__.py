@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from normcraft.recipes._conv_block import conv_block
     from normcraft.recipes._load import load_model
     from normcraft.recipes._names import load_recipe, recipe_names, recipe_sizes
+    from normcraft.recipes._reference import Reference
 
-__all__ = ["conv_block", "load_model", "load_recipe", "recipe_names", "recipe_sizes"]
+__all__ = ["Reference", "conv_block", "load_model", "load_recipe", "recipe_names", "recipe_sizes"]
 
 _HOMES = {
+    "Reference": "_reference",
     "conv_block": "_conv_block",
     "load_model": "_load",
     "load_recipe": "_names",

@@ -2,8 +2,9 @@
 
 from normcraft.studies.conclude import read_study
 from normcraft.studies.design import Budget, Grid
+from normcraft.studies.options import Options
 from normcraft.studies.progress import Progress
 from normcraft.studies.store import Store
-from normcraft.studies.study import Options, Study, StudyResult
+from normcraft.studies.study import Study, StudyResult
 
 __all__ = ["Budget", "Grid", "Options", "Progress", "Store", "Study", "StudyResult", "read_study"]

@@ -13,7 +13,7 @@ from normcraft._core.errors import InputError
 from normcraft.kinds import load_kind
 from normcraft.placements import Placement
 
-__all__ = ["Budget", "Grid"]
+__all__ = ["Budget", "Grid", "check_number"]
 
 INSERTS_NOTHING = {"as_given", "none"}
 
@@ -53,9 +53,9 @@ class Grid:
         for activation in self.activations or ():
             _check_activation(activation)
         for rate in self.learning_rates or ():
-            _check_number("learning rate", rate, above=0)
+            check_number("learning rate", rate, above=0)
         for size in self.batch_sizes:
-            _check_number("batch size", size, above=0, integer=True)
+            check_number("batch size", size, above=0, integer=True)
 
     def variants(self, default: Sequence[str]) -> list[tuple[str, str | None, str | None, int]]:
         """The arms: every combination that differs.
@@ -114,14 +114,14 @@ class Budget:
 
     def __post_init__(self) -> None:
         if isinstance(self.seeds, int):
-            _check_number("number of seeds", self.seeds, above=0, integer=True)
+            check_number("number of seeds", self.seeds, above=0, integer=True)
             object.__setattr__(self, "seeds", tuple(range(self.seeds)))
         object.__setattr__(self, "seeds", _distinct("seeds", self.seeds))
         for seed in self.trial_seeds:
-            _check_number("seed", seed, above=-1, integer=True)
-        _check_number("epochs", self.epochs, above=0, integer=True)
+            check_number("seed", seed, above=-1, integer=True)
+        check_number("epochs", self.epochs, above=0, integer=True)
         if self.steps_per_epoch is not None:
-            _check_number("steps per epoch", self.steps_per_epoch, above=0, integer=True)
+            check_number("steps per epoch", self.steps_per_epoch, above=0, integer=True)
 
     @property
     def trial_seeds(self) -> tuple[int, ...]:
@@ -149,7 +149,18 @@ def _check_activation(name: Any) -> None:
         ) from error
 
 
-def _check_number(what: str, value: Any, *, above: int, integer: bool = False) -> None:
+def check_number(what: str, value: Any, *, above: int, integer: bool = False) -> None:
+    """Refuses what is no finite number above a bound.
+
+    Args:
+        what: What it is, for the error.
+        value: The value.
+        above: The bound.
+        integer: Whether it has to be whole.
+
+    Raises:
+        InputError: If it is none.
+    """
     right_type = isinstance(value, int | float) and not isinstance(value, bool)
     whole = not integer or (right_type and float(value).is_integer())
     if not right_type or not whole or not math.isfinite(value) or value <= above:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from normcraft.records import TrialRecord
+from normcraft.records import TrialRecord, TrialSpec
 
 __all__ = ["Progress"]
 
@@ -20,11 +20,12 @@ class Progress:
             higher_is_better: Direction of the score.
         """
 
-    def epoch(self, number: int) -> None:
-        """Called after every epoch.
+    def epoch(self, spec: TrialSpec, number: int) -> None:
+        """Called after every epoch of a running trial, of which there may be several.
 
         Args:
-            number: The epoch of the running trial, from 1.
+            spec: The trial.
+            number: Its epoch, from 1.
         """
 
     def record(self, record: TrialRecord) -> None:
@@ -33,6 +34,9 @@ class Progress:
         Args:
             record: What came of it.
         """
+
+    def stopping(self) -> None:
+        """Called when the study was asked to stop: running trials finish, no other begins."""
 
     def finish(self) -> None:
         """Called once, when no trial runs any more, also after an interruption."""

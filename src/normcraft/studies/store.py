@@ -5,59 +5,102 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+from filelock import BaseFileLock, FileLock, Timeout
 
 from normcraft._core.errors import MissingFileError, StoreError
 from normcraft.records import Arm, TrialRecord, TrialSpec
 
 __all__ = ["SCHEMA_VERSION", "Store"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+APPLICATION_ID = 0x6E6F726D  # "norm": by this a store is known, also to the command `file`
 FINAL = ("finished", "diverged")
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS study (
-    id TEXT PRIMARY KEY, position INTEGER NOT NULL, document TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS trial (
-    hash TEXT PRIMARY KEY, outcome TEXT NOT NULL, record TEXT NOT NULL
-);
-"""
+# What makes a store of each version one of the next; a new file has version 0.
+MIGRATIONS = (
+    """
+    CREATE TABLE study (id TEXT PRIMARY KEY, position INTEGER NOT NULL, document TEXT NOT NULL);
+    CREATE TABLE trial (hash TEXT PRIMARY KEY, outcome TEXT NOT NULL, record TEXT NOT NULL);
+    """,
+    f"PRAGMA application_id = {APPLICATION_ID};",
+)
 
 
 class Store:
     """Trial records and the studies they belong to, in one SQLite file that a rerun continues.
 
     A record is keyed by the hash of its specification: the same trial is never stored twice, and a
-    final record (finished or diverged) is never replaced.
+    final record (finished or diverged) is never replaced. A store of an older version becomes one
+    of this version. One run at a time writes; the journal is a file of its own (no WAL), which
+    works on network file systems too.
 
     Args:
         path: The file; made where it does not exist, its folder too.
-        must_exist: Whether a missing file is an error rather than a new store.
+        read_only: Whether to read a copy of it in memory instead: of a file that must exist, that
+            another run may be writing, and that stays as it is.
 
     Raises:
-        MissingFileError: If the file must exist and does not.
-        StoreError: If the file cannot be opened, is no store, or comes from a newer normcraft; from
-            every method where it cannot be read or written.
+        MissingFileError: If it shall be read and is not there.
+        StoreError: If another run is writing it; if it cannot be opened, is no store, is damaged,
+            or comes from a newer normcraft; from every method where it cannot be read or written.
     """
 
-    def __init__(self, path: str | Path, *, must_exist: bool = False) -> None:
+    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         self.path = Path(path)
-        if must_exist and not self.path.is_file():
+        if read_only and not self.path.is_file():
             raise MissingFileError(
                 "no store there",
                 received=repr(str(path)),
                 expected="a .db file that `normcraft compare` wrote",
             )
-        with self._access():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, timeout=10)
+        self._resources = ExitStack()
+        with self._access(), ExitStack() as resources:
+            if not read_only:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                resources.callback(self._locked().release)
+            self._connection = self._copy() if read_only else sqlite3.connect(path, timeout=10)
+            resources.callback(self._connection.close)
+            self._check()
             self._prepare()
+            self._connection.execute("PRAGMA journal_mode = DELETE")
+            self._resources = resources.pop_all()
+
+    def _locked(self) -> BaseFileLock:
+        path = self.path.with_name(f".{self.path.name}.lock")
+        lock = FileLock(path, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            if not path.exists():
+                raise OSError(f"no file can be made in folder {str(path.parent)!r}") from error
+            raise StoreError(
+                f"another run is writing store {str(self.path)!r}",
+                hint="wait for it (`normcraft report` reads it meanwhile), or use another --store",
+            ) from error
+        return lock
+
+    def _copy(self) -> sqlite3.Connection:
+        copy = sqlite3.connect(":memory:")
+        uri = f"{self.path.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=10)) as original:
+            original.backup(copy)
+        return copy
+
+    def _check(self) -> None:
+        found = self._connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if found != "ok":
+            raise StoreError(
+                f"store {str(self.path)!r} is damaged",
+                received=found,
+                hint="save what can be read with `sqlite3 FILE .recover`, or use another --store",
+            )
 
     def _prepare(self) -> None:
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        version = self._pragma("user_version")
         if version > SCHEMA_VERSION:
             raise StoreError(
                 f"store {str(self.path)!r} was written by a newer normcraft",
@@ -65,17 +108,29 @@ class Store:
                 expected=f"version {SCHEMA_VERSION} or older",
                 hint="upgrade normcraft, or use another --store",
             )
-        tables = {row[0] for row in self._connection.execute("SELECT name FROM sqlite_master")}
-        if version == 0 and tables:
+        query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        tables = {row[0] for row in self._connection.execute(query)}
+        is_store = tables == {"study", "trial"} and version > 0
+        if version >= 2:
+            is_store = self._pragma("application_id") == APPLICATION_ID
+        if tables and not is_store:
             raise StoreError(
                 f"{str(self.path)!r} is a database, but not a store of normcraft",
                 received=f"tables {', '.join(sorted(map(repr, tables)))}",
                 expected="a new file or a store",
                 hint="use another --store",
             )
-        with self._connection:
-            self._connection.executescript(SCHEMA)
-            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        self._migrate(version if tables else 0)
+
+    def _migrate(self, version: int) -> None:
+        if version < SCHEMA_VERSION:
+            steps = " ".join(MIGRATIONS[older] for older in range(version, SCHEMA_VERSION))
+            self._connection.executescript(
+                f"BEGIN; {steps} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+
+    def _pragma(self, name: str) -> int:
+        return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
 
     @contextmanager
     def _access(self) -> Iterator[None]:
@@ -86,12 +141,12 @@ class Store:
                 f"store {str(self.path)!r} cannot be used",
                 received=str(error),
                 expected="a writable file that is new or a store of normcraft",
-                hint="close other runs that use it, or use another --store",
+                hint="make room, close what else uses it, or use another --store",
             ) from error
 
     def close(self) -> None:
-        """Closes the file."""
-        self._connection.close()
+        """Closes the file, for another run to open."""
+        self._resources.close()
 
     def __enter__(self) -> Store:
         return self

@@ -5,76 +5,41 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import keras
 import numpy as np
 
-from normcraft._core.errors import InputError, unknown_name
+from normcraft._core.errors import unknown_name
 from normcraft._core.registry import load
 from normcraft.data import Dataset, take
+from normcraft.executors import Group, Job
 from normcraft.records import Arm, Summary, TrialRecord, TrialSpec
 from normcraft.studies.arms import baseline_of, build_arms, custom_objects
+from normcraft.studies.best_models import BestModels, Candidates
 from normcraft.studies.conclude import About, conclude
 from normcraft.studies.design import Budget, Grid
+from normcraft.studies.interruption import Interruption
+from normcraft.studies.options import Options
+from normcraft.studies.packing import PackedWorker, pack
 from normcraft.studies.progress import Progress
 from normcraft.studies.store import FINAL, Store
-from normcraft.studies.worker import BestModels, Worker
+from normcraft.studies.worker import MakeWorker
 from normcraft.surgery import place
 from normcraft.trainers import Objective, ensure_compiled, find_objective
 from normcraft.trainers.optimizer import initial_learning_rate
 from normcraft.trainers.provenance import backend_version
 
-__all__ = ["Options", "Study", "StudyResult"]
+__all__ = ["Study", "StudyResult"]
 
 NUMERICS = 1
-TRAINERS = ("auto", "fit")
-INITIAL = ("reinitialize", "keep")
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a study is run and judged, beside what varies and how long.
-
-    Attributes:
-        loss: Name of a Keras loss in place of the compiled one.
-        metric: Metric that judges, in place of the first compiled one.
-        optimizer: Name of a Keras optimizer in place of the compiled one.
-        trainer: `"auto"` or `"fit"`.
-        executor: `"local"`.
-        initial: `"reinitialize"` draws weights from each seed, `"keep"` begins with the model's.
-        smallest_effect: Difference that counts as practically none, in the metric's unit; None for
-            half a point of a fraction, else half a per cent of the baseline's mean.
-        shuffle: Whether batches are drawn in random order; a replay of data in their order is not.
-        baseline: Name of the arm to test against; None for `as_given`, else `none`.
-    """
-
-    loss: str | None = None
-    metric: str | None = None
-    optimizer: str | None = None
-    trainer: str = "auto"
-    executor: str = "local"
-    initial: str = "reinitialize"
-    smallest_effect: float | None = None
-    shuffle: bool = True
-    baseline: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.trainer not in TRAINERS:
-            raise unknown_name("trainer", self.trainer, TRAINERS)
-        if self.initial not in INITIAL:
-            raise unknown_name("initial", self.initial, INITIAL)
-        load("normcraft.executors", self.executor, what="executor")
-        if self.smallest_effect is not None and not 0 <= self.smallest_effect < float("inf"):
-            raise InputError(
-                "bad smallest effect",
-                received=repr(self.smallest_effect),
-                expected="a number from 0, in the metric's unit (0.005 is half a point)",
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +166,7 @@ class Study:
                         data=data,
                         metric=self.objective.metric,
                         trainer="fit",
-                        plan="one process",
+                        plan=self._executor.PLAN,
                         backend=backend_version(),
                         precision=str(keras.config.dtype_policy().name),
                         numerics=NUMERICS,
@@ -235,7 +200,11 @@ class Study:
             report: Path of the report, for the summary.
 
         Returns:
-            The result. After Ctrl-C, `KeyboardInterrupt` passes through; what was finished stays.
+            The result. After Ctrl-C the running trials finish (after a second one they do not), and
+            `KeyboardInterrupt` passes through where trials are left; what was finished stays.
+
+        Raises:
+            KeyboardInterrupt: After Ctrl-C.
         """
         progress = progress or Progress()
         store.save_study(
@@ -244,38 +213,77 @@ class Study:
         best = self._best_models(store)
         done = store.records(self.specs)
         done = {key: record for key, record in done.items() if record.outcome in FINAL}
-        for record in done.values():
-            best.remember(record)
         progress.start(
             total=len(self.specs),
             done=len(done),
             epochs=self.budget.epochs,
             higher_is_better=self.objective.higher_is_better,
         )
-        try:
-            for record in self._train(done, best, progress):
-                store.add(record)
-                done[record.spec.hash] = record
-                progress.record(record)
-        finally:
-            progress.finish()
-        return self._result(done, store, best, report)
-
-    def _train(
-        self, done: dict[str, TrialRecord], best: BestModels, progress: Progress
-    ) -> Iterator[TrialRecord]:
         waiting = [spec for spec in self.specs if spec.hash not in done]
         groups = [tuple(group) for _, group in groupby(waiting, lambda s: (s.seed, s.arm))]
-        worker = Worker(
-            self._built,
-            self.dataset,
-            self.objective,
-            initial=self.options.initial,
-            best=best,
-            on_epoch=progress.epoch,
-        )
-        executor = load("normcraft.executors", self.options.executor, what="executor")
-        yield from executor.run(worker, groups)
+        parts = self._parts(best.begin(done))
+        try:
+            with Interruption(progress.stopping) as interruption:
+                for record in self._train(parts, groups, progress, interruption):
+                    best.accept(record)
+                    store.add(record)
+                    done[record.spec.hash] = record
+                    progress.record(record)
+        finally:
+            progress.finish()
+        if interruption.asked and len(done) < len(self.specs):
+            raise KeyboardInterrupt
+        return self._result(done, store, best, report)
+
+    def _parts(self, candidates: Candidates) -> MakeWorker:
+        models = {name: built.model for name, built in self._built.items()}
+        return MakeWorker(models, self.dataset, self.objective, self.options.initial, candidates)
+
+    def _train(
+        self,
+        parts: MakeWorker,
+        groups: Sequence[Group],
+        progress: Progress,
+        interruption: Interruption,
+    ) -> Iterator[TrialRecord]:
+        if not groups:
+            return
+        with self._travelling(parts) as make_worker:
+            job = Job(
+                make_worker,
+                groups,
+                workers=self.options.workers,
+                trial_timeout=self.options.trial_timeout,
+                on_epoch=progress.epoch,
+                stopping=lambda: interruption.asked,
+            )
+            with closing(self._executor.run(job)) as records:
+                yield from records
+
+    @contextmanager
+    def _travelling(self, parts: MakeWorker) -> Iterator[MakeWorker | PackedWorker]:
+        # What makes the worker where trials run; as files in a folder of ours, if elsewhere.
+        if self._executor.SHARES_MEMORY:
+            yield parts
+            return
+        folder = parts.candidates.folder / "travelling"
+        shutil.rmtree(folder, ignore_errors=True)  # a run that was killed may have left one
+        folder.mkdir(parents=True)
+        try:
+            yield pack(parts, self._own_objects(), folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _own_objects(self) -> dict[str, Any]:
+        return {
+            name: part
+            for built in self._built.values()
+            for name, part in custom_objects(built.model).items()
+        }
+
+    @property
+    def _executor(self) -> ModuleType:
+        return load("normcraft.executors", self.options.executor, what="executor")
 
     def _best_models(self, store: Store) -> BestModels:
         # More seeds or learning rates go on with the same files; any other study has its own.
@@ -295,12 +303,7 @@ class Study:
         )
         paths = {arm.name: best.path(arm.name) for arm in self.arms}
         models = {name: path for name, path in paths.items() if path.exists()}
-        own = {
-            name: part
-            for built in self._built.values()
-            for name, part in custom_objects(built.model).items()
-        }
-        return StudyResult(summary, self.arms, records, models, own)
+        return StudyResult(summary, self.arms, records, models, self._own_objects())
 
 
 def _file_name(text: str) -> str:

@@ -44,32 +44,32 @@ class FitTrainer:
         model: The arm's compiled model; it belongs to the trainer from now on.
         objective: The metric that judges.
         initial: `"reinitialize"` draws weights from the seed; `"keep"` begins with the model's.
-        on_epoch: Called after every epoch with its number, from 1.
     """
 
     def __init__(
-        self,
-        model: keras.Model,
-        objective: Objective,
-        *,
-        initial: str = "reinitialize",
-        on_epoch: Callable[[int], None] = lambda epoch: None,
+        self, model: keras.Model, objective: Objective, *, initial: str = "reinitialize"
     ) -> None:
         self.model = model
         self._objective = objective
-        self._on_epoch = on_epoch
         self._kept = _values(model) if initial == "keep" else None
         self._optimizer = ReusableOptimizer(model)
         self._statistics = StatisticsProbe(model)
         self._generators = _random_generators(model)
         self._activations = _activation_reader(model)
 
-    def train(self, spec: TrialSpec, data: TrialData) -> TrialRecord:
+    def train(
+        self,
+        spec: TrialSpec,
+        data: TrialData,
+        *,
+        on_epoch: Callable[[TrialSpec, int], None] = lambda spec, epoch: None,
+    ) -> TrialRecord:
         """Runs one trial.
 
         Args:
             spec: What to run.
             data: The data of the spec's seed.
+            on_epoch: Called after every epoch with the trial and the epoch's number, from 1.
 
         Returns:
             A record that is `finished` or `diverged`; the model keeps the trained weights.
@@ -86,7 +86,7 @@ class FitTrainer:
         curve: list[Epoch] = []
         for epoch in range(spec.epochs):
             curve.append(self._train_epoch(spec, data, epoch))
-            self._on_epoch(epoch + 1)
+            on_epoch(spec, epoch + 1)
             if curve[-1].loss is None:
                 reason = f"the training loss was no longer finite in epoch {epoch + 1}"
                 record = replace(record, outcome="diverged", reason=reason)

@@ -1,0 +1,36 @@
+"""What an executor is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from normcraft.records import TrialRecord, TrialSpec
+
+__all__ = ["Group", "Job", "OnEpoch", "Worker"]
+
+Group = tuple[TrialSpec, ...]
+Worker = Callable[[Group], Iterator[TrialRecord]]
+OnEpoch = Callable[[TrialSpec, int], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Trials to run, and how.
+
+    Attributes:
+        make_worker: Makes what trains a group and yields a record a trial, in the group's order.
+            Called once where the trials run; plain and picklable where that is another process.
+        groups: Trials that share a compiled program.
+        workers: Trials at a time, where the executor can; None for one a core.
+        trial_timeout: Seconds that a trial may take, where the executor can end it; None for ever.
+        on_epoch: Called in this process after every epoch of a trial.
+        stopping: Whether no further trial may begin; asked between trials.
+    """
+
+    make_worker: Callable[[OnEpoch], Worker]
+    groups: Sequence[Group]
+    workers: int | None = None
+    trial_timeout: float | None = None
+    on_epoch: OnEpoch = lambda spec, epoch: None
+    stopping: Callable[[], bool] = lambda: False

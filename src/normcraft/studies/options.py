@@ -1,0 +1,70 @@
+"""How a study is run and judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from normcraft._core.errors import InputError, unknown_name
+from normcraft._core.registry import load
+from normcraft.studies.design import check_number
+
+__all__ = ["Options"]
+
+TRAINERS = ("auto", "fit")
+INITIAL = ("reinitialize", "keep")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a study is run and judged, beside what varies and how long.
+
+    Attributes:
+        loss: Name of a Keras loss in place of the compiled one.
+        metric: Metric that judges, in place of the first compiled one.
+        optimizer: Name of a Keras optimizer in place of the compiled one.
+        trainer: `"auto"` or `"fit"`.
+        executor: `"local"` in this process, `"processes"` in worker processes of one core each.
+        workers: Worker processes; None for one a core.
+        trial_timeout: Seconds after which a worker process and its trial are given up; None never.
+        initial: `"reinitialize"` draws weights from each seed, `"keep"` begins with the model's.
+        smallest_effect: Difference that counts as practically none, in the metric's unit; None for
+            half a point of a fraction, else half a per cent of the baseline's mean.
+        shuffle: Whether batches are drawn in random order; a replay of data in their order is not.
+        baseline: Name of the arm to test against; None for `as_given`, else `none`.
+    """
+
+    loss: str | None = None
+    metric: str | None = None
+    optimizer: str | None = None
+    trainer: str = "auto"
+    executor: str = "local"
+    workers: int | None = None
+    trial_timeout: float | None = None
+    initial: str = "reinitialize"
+    smallest_effect: float | None = None
+    shuffle: bool = True
+    baseline: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.trainer not in TRAINERS:
+            raise unknown_name("trainer", self.trainer, TRAINERS)
+        if self.initial not in INITIAL:
+            raise unknown_name("initial", self.initial, INITIAL)
+        executor = load("normcraft.executors", self.executor, what="executor")
+        for what in ("workers", "trial_timeout"):
+            if executor.SHARES_MEMORY and getattr(self, what) is not None:
+                raise InputError(
+                    f"{what} belongs to worker processes",
+                    received=f"{getattr(self, what)} with executor {self.executor!r}",
+                    hint="add --executor processes (executor='processes')",
+                )
+        if self.workers is not None:
+            check_number("number of workers", self.workers, above=0, integer=True)
+        if self.trial_timeout is not None:
+            check_number("trial timeout", self.trial_timeout, above=0)
+        if self.smallest_effect is not None and not 0 <= self.smallest_effect < float("inf"):
+            raise InputError(
+                "bad smallest effect",
+                received=repr(self.smallest_effect),
+                expected="a number from 0, in the metric's unit (0.005 is half a point)",
+            )

@@ -1,0 +1,142 @@
+"""What a worker is made of as files, for processes that share nothing with this one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from normcraft._core.errors import InputError, OutputError
+from normcraft.data import Dataset, map_arrays
+from normcraft.executors import OnEpoch
+from normcraft.recipes import Reference
+from normcraft.studies.best_models import Candidates
+from normcraft.studies.worker import MakeWorker, Worker
+from normcraft.trainers import Objective
+
+__all__ = ["PackedWorker", "pack"]
+
+SETTINGS = ("floatx", "epsilon", "image_data_format")
+
+
+@dataclass(frozen=True)
+class PackedWorker:
+    """Makes a worker from files; plain values alone, so it can be sent to another process.
+
+    Attributes:
+        models: Path of the compiled model of each arm, a `.keras` file.
+        dataset: The data, with the path of an `.npy` file in place of each array.
+        objective: The metric that judges.
+        initial: `"reinitialize"` or `"keep"`.
+        candidates: Where models of good trials are left.
+        own: The user's classes and functions that the models name.
+        settings: Keras's global settings.
+        policy: Its dtype policy.
+    """
+
+    models: Mapping[str, str]
+    dataset: Dataset
+    objective: Objective
+    initial: str
+    candidates: Candidates
+    own: Mapping[str, Reference]
+    settings: Mapping[str, Any]
+    policy: str
+
+    def __call__(self, on_epoch: OnEpoch) -> Worker:
+        """Makes the worker; its arrays are mapped from the files, not read into memory.
+
+        Args:
+            on_epoch: Called after every epoch of a trial.
+
+        Returns:
+            A worker.
+        """
+        for name, value in self.settings.items():
+            getattr(keras.config, f"set_{name}")(value)
+        keras.config.set_dtype_policy(self.policy)
+        own = {name: reference.find() for name, reference in self.own.items()}
+        models = {arm: _load(path, own) for arm, path in self.models.items()}
+        dataset = _each_array(self.dataset, lambda path: np.load(path, mmap_mode="c"))
+        parts = MakeWorker(models, dataset, self.objective, self.initial, self.candidates)
+        return parts(on_epoch)
+
+
+def pack(parts: MakeWorker, own: Mapping[str, Any], folder: Path) -> PackedWorker:
+    """Writes what a worker is made of.
+
+    Args:
+        parts: The parts.
+        own: The user's classes and functions that the models name, by that name.
+        folder: An empty folder for the files.
+
+    Returns:
+        What makes the worker elsewhere.
+
+    Raises:
+        InputError: If a class or function cannot be found by another process.
+        OutputError: If the files cannot be written.
+    """  # noqa: DOC502 - Reference.to raises it
+    references = {name: Reference.to(thing) for name, thing in own.items()}
+    os.environ.setdefault("KERAS_BACKEND", keras.backend.backend())
+    models = {}
+    try:
+        for index, (arm, model) in enumerate(parts.models.items()):
+            models[arm] = str(folder / f"arm{index}.keras")
+            model.save(models[arm])
+        dataset = _each_array(parts.dataset, _Writer(folder))
+    except OSError as error:
+        raise OutputError(
+            f"what worker processes need cannot be written to {str(folder)!r}",
+            received=error.strerror or str(error),
+            hint="make room, put the store elsewhere, or use the executor 'local'",
+        ) from error
+    return PackedWorker(
+        models=models,
+        dataset=dataset,
+        objective=parts.objective,
+        initial=parts.initial,
+        candidates=parts.candidates,
+        own=references,
+        settings={name: getattr(keras.config, name)() for name in SETTINGS},
+        policy=keras.config.dtype_policy().name,
+    )
+
+
+class _Writer:
+    # Writes arrays to numbered files; gives the path of each.
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._count = folder, 0
+
+    def __call__(self, array: Any) -> str:
+        path = self._folder / f"array{self._count}.npy"
+        self._count += 1
+        np.save(path, array, allow_pickle=False)
+        return str(path)
+
+
+def _each_array(dataset: Dataset, function: Any) -> Dataset:
+    parts = {field.name: getattr(dataset, field.name) for field in fields(dataset)}
+    changed: dict[str, Any] = {
+        name: map_arrays(function, value)
+        for name, value in parts.items()
+        if name.startswith(("x_", "y_")) and value is not None
+    }
+    return replace(dataset, **changed)
+
+
+def _load(path: str, own: Mapping[str, Any]) -> keras.Model:
+    # Safe mode is off: the file is this program's own, of a model that it has built already.
+    model = keras.saving.load_model(path, custom_objects=dict(own), safe_mode=False)
+    if not model.compiled:
+        raise InputError(
+            f"model {model.name!r} loses its compile settings when it is saved",
+            expected="a loss, metrics and an optimizer that Keras can save",
+            hint="give the loss a get_config, or use the executor 'local'",
+        )
+    return model
