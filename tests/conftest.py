@@ -19,8 +19,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "normcraft")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--graphs N`: how many generated graphs surgery is tried on."""
+    """`--graphs N`, `--kills N`: how often what is random is tried."""
     parser.addoption("--graphs", type=int, help="generated graphs; 500 to 1,000 on NumPy")
+    parser.addoption("--kills", type=int, default=6, help="times that a sweep is killed")
 
 
 @pytest.fixture(scope="session")

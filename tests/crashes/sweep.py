@@ -1,0 +1,60 @@
+"""A small study that says on stdout where it is; run as a script: `sweep.py STORE EXECUTOR`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import keras
+
+from normcraft.data import load_dataset
+from normcraft.studies import Budget, Grid, Options, Progress, Store, Study
+
+layers = keras.layers
+
+
+def study(executor):
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1), name="pixels"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(16, "relu", name="hidden"),
+            layers.Dense(10, "softmax", name="head"),
+        ],
+        name="small",
+    )
+    return Study(
+        model,
+        load_dataset("digits"),
+        grid=Grid(placements=("none", "before_activation"), learning_rates=(0.001, 0.01)),
+        budget=Budget(seeds=4, epochs=3),
+        options=Options(executor=executor, workers=2 if executor == "processes" else None),
+    )
+
+
+def say(word):
+    os.write(1, f"{word}\n".encode())
+
+
+class Saying(Progress):
+    def epoch(self, spec, number):
+        say("epoch")
+
+    def stopping(self):
+        say("stopping")
+
+
+class SayingStore(Store):
+    """Says when a write begins and ends."""
+
+    def add(self, record):
+        say("write")
+        super().add(record)
+        say("written")
+
+
+if __name__ == "__main__":
+    with SayingStore(sys.argv[1]) as store:
+        say("begin")
+        study(sys.argv[2]).run(store, progress=Saying())
+    say("end")
