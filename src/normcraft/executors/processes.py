@@ -20,8 +20,9 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def run(job: Job) -> Iterator[TrialRecord]:
         )
     cores = _cores()
     waiting = deque(job.groups)
+    reach = 2 * len({group[0].arm for group in waiting})
     count = min(job.workers or len(cores), len(waiting))
     with ExitStack() as running:
         crew = [
@@ -82,9 +84,7 @@ def run(job: Job) -> Iterator[TrialRecord]:
                     process.stop()
             for process in crew:
                 if waiting and process.is_free:
-                    process.begin(_next_group(waiting, process.arms))
-            if not any(process.specs for process in crew):
-                continue
+                    process.begin(_next_group(waiting, process.arms, reach))
             for process in _to_hear(crew):
                 yield from process.hear()
                 if process.left:
@@ -98,10 +98,9 @@ def _cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def _next_group(waiting: deque[Group], arms: set[str]) -> Group:
-    # The groups of two seeds are looked through: pairs are to be complete wherever a study stops.
-    names = {group[0].arm for group in waiting}
-    near = list(waiting)[: 2 * len(names)]
+def _next_group(waiting: deque[Group], arms: set[str], reach: int) -> Group:
+    # No further than the groups of two seeds: pairs are to be complete wherever a study stops.
+    near = islice(waiting, reach)
     group = next((group for group in near if group[0].arm in arms), waiting[0])
     waiting.remove(group)
     return group
@@ -109,10 +108,12 @@ def _next_group(waiting: deque[Group], arms: set[str]) -> Group:
 
 def _to_hear(crew: list[_Process]) -> list[_Process]:
     # Those that have said something, died or outstayed their time; waits a moment for one.
-    busy = {process.connection: process for process in crew if process.specs}
-    spoke = wait(list(busy), min(TICK, *(process.seconds_left for process in busy.values())))
-    late = [process for process in busy.values() if process.seconds_left <= 0]
-    return [busy[one] for one in spoke if isinstance(one, Connection)] or late
+    busy = [process for process in crew if process.specs]
+    spoke = wait(
+        [process.connection for process in busy],
+        min((TICK, *(process.seconds_left for process in busy))),
+    )
+    return [one for one in busy if one.connection in spoke or one.seconds_left <= 0]
 
 
 class _Process:
@@ -185,14 +186,12 @@ class _Process:
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_end`
         self.connection, theirs = Pipe()
         self.arms = set()
+        module, pipe = "normcraft.executors._child", theirs.fileno()
         with theirs, _ctrl_c_blocked():
             self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-m", "normcraft.executors._child"),
-                    *(str(theirs.fileno()), str(self._core)),
-                ],
+                [sys.executable, "-P", "-m", module, str(pipe), str(self._core)],
                 env=_environment(),
-                pass_fds=[theirs.fileno()],
+                pass_fds=[pipe],
                 stdin=subprocess.DEVNULL,
                 stdout=self._words,
                 stderr=self._words,

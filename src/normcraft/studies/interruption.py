@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -49,4 +50,5 @@ class Interruption:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        self._tell()
+        with suppress(RuntimeError):  # it came in the midst of another line being printed
+            self._tell()
