@@ -96,10 +96,11 @@ def test_a_missing_file_is_named(source):
 
 
 def test_other_kinds_of_files_say_what_is_accepted(tmp_path):
-    table = tmp_path / "table.csv"
-    table.touch()
-    assert "received a '.csv' file, expected an .npz file with x_train" in refusal(table)
-    assert "received a folder, expected an .npz file" in refusal(tmp_path)
+    sheet = tmp_path / "table.xlsx"
+    sheet.touch()
+    text = refusal(sheet)
+    assert "received a '.xlsx' file, expected an .npz file with x_train" in text
+    assert "a .csv file and its target column; or a folder of class folders of images" in text
     (tmp_path / "dangling.npz").symlink_to(tmp_path / "gone")
     assert "neither a file nor a folder" in refusal(tmp_path / "dangling.npz")
 

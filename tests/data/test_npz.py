@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from normcraft._core import memory
 from normcraft._core.errors import InputError
 from normcraft.data import _npz, load_dataset
 
@@ -162,7 +163,7 @@ def test_a_header_that_makes_no_sense_is_refused(tmp_path, content):
 def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_read(tmp_path, monkeypatch):
     path = archive(tmp_path / "bomb.npz", x_train=npy(np.zeros((1000, 1000))))
     assert path.stat().st_size < 20_000
-    monkeypatch.setattr(_npz, "MAX_UNPACKED_BYTES", 1_000_000)
+    monkeypatch.setattr(memory, "MAX_BYTES", 1_000_000)
     monkeypatch.setattr(_npz, "_read", lambda *_: pytest.fail("read before the check"))
     text = refusal(path)
     assert "unpacks to more than is sane: received 8,000,2" in text
@@ -170,7 +171,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_read(tmp_pa
 
 
 def test_half_of_the_memory_is_the_limit_of_a_small_machine(save, monkeypatch):
-    monkeypatch.setattr(_npz, "_physical_memory", lambda: 500)
+    monkeypatch.setattr(memory, "_physical_memory", lambda: 500)
     assert "expected at most 250" in refusal(save())
 
 

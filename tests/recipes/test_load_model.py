@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
+from normcraft._core import memory
 from normcraft._core.errors import InputError, MissingFileError
-from normcraft.recipes import _keras_file as keras_file
 from normcraft.recipes import load_model
 
 GOOD = """
@@ -196,7 +196,7 @@ class TestKerasFiles:
 
     def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_read(self, monkeypatch):
         small().save("m.keras")
-        monkeypatch.setattr(keras_file, "MAX_UNPACKED_BYTES", 1000)
+        monkeypatch.setattr(memory, "MAX_BYTES", 1000)
         monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: pytest.fail("was read"))
         refused(
             r"'m.keras' unpacks to more than is sane: received [\d,]+ bytes, .* at most 1,000",

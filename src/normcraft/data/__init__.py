@@ -5,7 +5,9 @@ that start with an underscore are the machinery.
 """
 
 from normcraft.data._arrays import from_arrays
+from normcraft.data._class_notes import class_notes
 from normcraft.data._dataset import Array, Arrays, Dataset, map_arrays
+from normcraft.data._labels import mapping_text
 from normcraft.data._load import load_dataset
 from normcraft.data._order import batch_order
 from normcraft.data._prepare import prepare
@@ -16,9 +18,11 @@ __all__ = [
     "Arrays",
     "Dataset",
     "batch_order",
+    "class_notes",
     "from_arrays",
     "load_dataset",
     "map_arrays",
+    "mapping_text",
     "prepare",
     "split",
     "take",

@@ -10,6 +10,7 @@ import numpy as np
 from normcraft._core.errors import InputError
 from normcraft.data._checks import check_array, check_lengths, check_like_training
 from normcraft.data._dataset import Array, Arrays, Dataset, leaves
+from normcraft.data._label_coding import code_labels
 
 __all__ = ["from_arrays"]
 
@@ -21,6 +22,7 @@ def from_arrays(
     validation_data: tuple[Any, Any] | None = None,
     test_data: tuple[Any, Any] | None = None,
     name: str = "arrays",
+    labels: str = "auto",
 ) -> Dataset:
     """A dataset of the arrays that `Model.fit` would take, checked before any training.
 
@@ -34,6 +36,9 @@ def from_arrays(
         validation_data: `(x, y)` to validate on; None lets every seed draw its own split.
         test_data: `(x, y)` that only report.
         name: What to call it.
+        labels: `"auto"` takes targets as they are; `"map"` numbers the distinct values of `y` from
+            0 in sorted order, whatever they are (text, gaps); `"numbers"` makes float32 of them,
+            to be predicted as numbers even where they could be classes.
 
     Returns:
         The dataset.
@@ -45,37 +50,40 @@ def from_arrays(
         >>> data = from_arrays([[0.0, 1.0], [2.0, 3.0]], [0, 1])
         >>> data.x_train.shape, data.num_classes
         ((2, 2), 2)
-    """
-    x_train, y_train = _pair(x, y, "")
-    others: dict[str, Any] = {}
-    for part, pair in (("validation", validation_data), ("test", test_data)):
-        if pair is None:
-            continue
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise InputError(
-                f"{part}_data is not a pair",
-                received=f"{len(pair)} values" if hasattr(pair, "__len__") else type(pair).__name__,
-                expected="(x, y)",
-            )
-        x_part, y_part = _pair(*pair, f"_{part}")
-        check_like_training(f"x_{part}", x_part, x_train)
-        check_like_training(f"y_{part}", y_part, y_train)
-        others |= {f"x_{part}": x_part, f"y_{part}": y_part}
-    return Dataset(name, x_train, y_train, **others)
+    """  # noqa: DOC502 - raised further down
+    given = {"": (x, y), "_validation": validation_data, "_test": test_data}
+    pairs = {part: _pair(part, pair) for part, pair in given.items() if pair is not None}
+    inputs = {f"x{part}": _arrays(f"x{part}", pair[0]) for part, pair in pairs.items()}
+    targets = {f"y{part}": _arrays(f"y{part}", pair[1]) for part, pair in pairs.items()}
+    coded = code_labels(targets, labels)
+    every = inputs | coded.targets
+    for part in pairs:
+        _check(f"x{part}", f"y{part}", every)
+    for key, arrays in every.items():
+        check_like_training(key, arrays, every[key[0]])
+    training = {"x_train": every.pop("x"), "y_train": every.pop("y")}
+    return Dataset(name, **training, **every, class_names=coded.class_names, notes=coded.notes)
 
 
-def _pair(x: Any, y: Any, suffix: str) -> tuple[Arrays, Arrays]:
-    names = f"x{suffix}", f"y{suffix}"
-    inputs, targets = _arrays(names[0], x), _arrays(names[1], y)
-    every = {
+def _pair(part: str, pair: Any) -> tuple[Any, Any]:
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise InputError(
+            f"{part[1:]}_data is not a pair",
+            received=f"{len(pair)} values" if hasattr(pair, "__len__") else type(pair).__name__,
+            expected="(x, y)",
+        )
+    return pair[0], pair[1]
+
+
+def _check(inputs: str, targets: str, every: dict[str, Arrays]) -> None:
+    arrays = {
         f"{name}{key}": array
-        for name, arrays in zip(names, (inputs, targets), strict=True)
-        for key, array in leaves(arrays).items()
+        for name in (inputs, targets)
+        for key, array in leaves(every[name]).items()
     }
-    for key, array in every.items():
-        check_array(key, array)
-    check_lengths(every)
-    return inputs, targets
+    for name, array in arrays.items():
+        check_array(name, array)
+    check_lengths(arrays)
 
 
 def _arrays(name: str, value: Any) -> Arrays:

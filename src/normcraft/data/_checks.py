@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from reprlib import repr as short
 from typing import NoReturn
 
 import numpy as np
 
 from normcraft._core.errors import InputError
 from normcraft.data._dataset import Array, Arrays, leaves
+from normcraft.data._labels import mapping_text
 
-__all__ = ["check_array", "check_lengths", "check_like_training"]
-
-SHOWN_LABELS = 10
+__all__ = ["check_array", "check_lengths", "check_like_training", "is_text"]
 
 
 def check_array(name: str, array: Array) -> None:
@@ -25,15 +23,10 @@ def check_array(name: str, array: Array) -> None:
     Raises:
         InputError: It is text, Python objects, complex, a scalar, empty, or holds NaN or infinity.
     """
-    if array.dtype.kind in "US" or (array.ndim and array.dtype == object and _is_text(array)):
+    if is_text(array):
         _refuse_text(name, array)
     if array.dtype == object:
-        raise InputError(
-            f"{name} holds Python objects",
-            received=f"{type(array.item() if array.ndim == 0 else array.flat[0]).__name__} objects",
-            expected="an array of numbers",
-            hint="objects are never unpickled: convert every column to numbers first",
-        )
+        _refuse_objects(name, array)
     if array.dtype.kind not in "biuf":
         raise InputError(
             f"{name} does not hold real numbers",
@@ -100,8 +93,22 @@ def _shapes(shapes: dict[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{key} {shape}".strip() for key, shape in shapes.items())
 
 
-def _is_text(array: Array) -> bool:
-    return array.size > 0 and all(isinstance(value, str) for value in array.flat)
+def is_text(array: Array) -> bool:
+    """Whether an array holds text, as NumPy's own type or as Python strings.
+
+    Args:
+        array: The array.
+
+    Returns:
+        True for text.
+
+    Example:
+        >>> is_text(np.array(["a", "b"], object)), is_text(np.array([1]))
+        (True, False)
+    """
+    if array.dtype == object:
+        return array.size > 0 and all(isinstance(value, str) for value in array.flat)
+    return array.dtype.kind in "US"
 
 
 def _refuse_text(name: str, array: Array) -> NoReturn:
@@ -110,13 +117,30 @@ def _refuse_text(name: str, array: Array) -> NoReturn:
             f"{name} holds text", received=f"dtype {array.dtype}", expected="an array of numbers"
         )
     labels = np.unique(array).tolist()
-    pairs = [f"{short(label)} = {index}" for index, label in enumerate(labels[:SHOWN_LABELS])]
-    more = f" and {len(labels) - SHOWN_LABELS} more" if len(labels) > SHOWN_LABELS else ""
     raise InputError(
         f"{name} holds text labels",
         received=f"{len(labels)} of them",
         expected="integer labels",
-        hint=f"numpy.unique({name}, return_inverse=True)[1] maps them: {', '.join(pairs)}{more}",
+        hint=f"--labels map or numpy.unique({name}, return_inverse=True)[1] numbers them: "
+        f"{mapping_text(labels)}",
+    )
+
+
+def _refuse_objects(name: str, array: Array) -> NoReturn:
+    shapes = [np.shape(item) for item in array.flat if isinstance(item, np.ndarray)]
+    other = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), None)
+    if other is not None and len(shapes) == array.size:
+        raise InputError(
+            f"{name} holds samples of several shapes",
+            received=f"{shapes[0]} at index 0 and {shapes[other]} at index {other}",
+            expected="one shape a sample",
+            hint="resize or pad them to one shape, then numpy.stack",
+        )
+    raise InputError(
+        f"{name} holds Python objects",
+        received=f"{type(next(array.flat, None)).__name__} objects",
+        expected="an array of numbers",
+        hint="objects are never unpickled: convert every column to numbers first",
     )
 
 

@@ -1,14 +1,17 @@
-"""Which targets are class labels, and which class each sample has."""
+"""Which targets are class labels, which class each sample has, and labels in words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from reprlib import repr as short
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Classes", "class_ids", "first_class_ids"]
+__all__ = ["Classes", "class_ids", "first_class_ids", "listing", "mapping_text"]
+
+SHOWN = 10
 
 
 class Classes(NamedTuple):
@@ -60,3 +63,40 @@ def first_class_ids(outputs: Iterable[npt.NDArray[Any]]) -> Classes | None:
         Classes, or None where no output has class labels.
     """
     return next((found for y in outputs if (found := class_ids(y)) is not None), None)
+
+
+def listing(values: Sequence[Any]) -> str:
+    """Values in words, past ten of them how many more there are.
+
+    Args:
+        values: Labels or names, of any origin.
+
+    Returns:
+        One line; what is long is cut, what cannot be printed is escaped.
+
+    Example:
+        >>> listing(["cat", 3])
+        "'cat', 3"
+    """
+    return ", ".join(short(value) for value in values[:SHOWN]) + _more(values)
+
+
+def mapping_text(values: Sequence[Any]) -> str:
+    """What labels become when they are numbered from 0.
+
+    Args:
+        values: The distinct labels in sorted order.
+
+    Returns:
+        One line, as `listing` gives.
+
+    Example:
+        >>> mapping_text([1, 3, 5])
+        '1 = 0, 3 = 1, 5 = 2'
+    """
+    pairs = [f"{short(value)} = {index}" for index, value in enumerate(values[:SHOWN])]
+    return ", ".join(pairs) + _more(values)
+
+
+def _more(values: Sequence[Any]) -> str:
+    return f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import zipfile
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,21 +12,22 @@ from typing import IO
 import numpy as np
 
 from normcraft._core.errors import InputError, NormcraftError
+from normcraft._core.memory import check_memory
 from normcraft.data._arrays import from_arrays
 from normcraft.data._dataset import Array, Dataset
 
-__all__ = ["MAX_UNPACKED_BYTES", "read_npz"]
+__all__ = ["read_npz"]
 
-MAX_UNPACKED_BYTES = 8 << 30
 KEYS = ("x_train", "y_train", "x_test", "y_test", "class_names")
 SHOWN_NAMES = 20
 
 
-def read_npz(path: Path) -> Dataset:
+def read_npz(path: Path, *, labels: str = "auto") -> Dataset:
     """The dataset in an `.npz` archive.
 
     Args:
         path: Path of the archive, with the arrays `x_train y_train [x_test y_test] [class_names]`.
+        labels: As in `from_arrays`; the names in the file are left out where labels are mapped.
 
     Returns:
         The dataset, named after the file; other arrays in it are left out, and a note names them.
@@ -37,10 +37,9 @@ def read_npz(path: Path) -> Dataset:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            found = _found(archive)
-            return _dataset(
-                path, {key: _read(archive, info) for key, info in found.items()}, archive
-            )
+            arrays = {key: _read(archive, info) for key, info in _found(archive).items()}
+            others = [name for name in archive.namelist() if name.removesuffix(".npy") not in KEYS]
+            return _dataset(path, arrays, others, labels)
     except NormcraftError as error:
         raise InputError(
             f"{str(path)!r}: {error.message}",
@@ -72,15 +71,7 @@ def _found(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             hint="numpy.savez(path, x_train=..., y_train=...) writes them",
         )
     found = {key: archive.getinfo(member) for key, member in members.items()}
-    size = sum(info.file_size for info in found.values())
-    limit = min(MAX_UNPACKED_BYTES, _physical_memory() // 2)
-    if size > limit:
-        raise InputError(
-            "the archive unpacks to more than is sane",
-            received=f"{size:,} bytes",
-            expected=f"at most {limit:,}",
-            hint="load the arrays yourself (memory-mapped) and pass them in place of the path",
-        )
+    check_memory("the archive", sum(info.file_size for info in found.values()))
     return found
 
 
@@ -114,15 +105,15 @@ def _check_header(file: IO[bytes], info: zipfile.ZipInfo) -> None:
         )
 
 
-def _dataset(path: Path, arrays: dict[str, Array], archive: zipfile.ZipFile) -> Dataset:
+def _dataset(path: Path, arrays: dict[str, Array], others: list[str], labels: str) -> Dataset:
     test = (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
-    data = from_arrays(arrays["x_train"], arrays["y_train"], test_data=test, name=path.stem)
-    others = [name for name in archive.namelist() if name.removesuffix(".npy") not in KEYS]
-    return replace(
-        data,
-        class_names=_class_names(arrays["class_names"], data) if "class_names" in arrays else None,
-        notes=(f"left out of the file: {_listing(others)}",) if others else (),
+    data = from_arrays(
+        arrays["x_train"], arrays["y_train"], test_data=test, name=path.stem, labels=labels
     )
+    if "class_names" in arrays and data.class_names is None:
+        data = replace(data, class_names=_class_names(arrays["class_names"], data))
+    left_out = (f"left out of the file: {_listing(others)}",) if others else ()
+    return replace(data, notes=(*data.notes, *left_out))
 
 
 def _class_names(array: Array, data: Dataset) -> tuple[str, ...]:
@@ -139,7 +130,3 @@ def _listing(names: Iterable[str]) -> str:
     quoted = sorted(repr(name.removesuffix(".npy")[:80]) for name in names)
     more = f" and {len(quoted) - SHOWN_NAMES} more" if len(quoted) > SHOWN_NAMES else ""
     return (", ".join(quoted[:SHOWN_NAMES]) or "no arrays") + more
-
-
-def _physical_memory() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 import zipfile
@@ -11,7 +10,7 @@ from pathlib import Path
 import keras
 
 from normcraft._core.errors import InputError
-from normcraft.data._npz import MAX_UNPACKED_BYTES
+from normcraft._core.memory import check_memory
 from normcraft.recipes._builder import check_model
 from normcraft.recipes._imports import failure
 
@@ -69,7 +68,8 @@ def _check_archive(path: Path) -> None:
             received=f"{len(names)} files without config.json or without weights",
             expected=expected,
         )
-    _check_unpacked_size(name, sum(member.file_size for member in members))
+    size = sum(member.file_size for member in members)
+    check_memory(repr(name), size, hint="load the model yourself and pass it in place of the path")
 
 
 def _other_bytes(begin: bytes) -> tuple[str, str | None]:
@@ -78,18 +78,6 @@ def _other_bytes(begin: bytes) -> tuple[str, str | None]:
     if begin == HDF5_MAGIC:
         return "an HDF5 file", "load it as .h5 and save it as .keras"
     return "bytes that are no archive", "the file may be damaged or cut short"
-
-
-def _check_unpacked_size(name: str, size: int) -> None:
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = min(MAX_UNPACKED_BYTES, memory // 2)
-    if size > limit:
-        raise InputError(
-            f"{name!r} unpacks to more than is sane",
-            received=f"{size:,} bytes",
-            expected=f"at most {limit:,}",
-            hint="load the model yourself and pass it in place of the path",
-        )
 
 
 def _loading_error(name: str, error: Exception) -> InputError:
