@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from normcraft.api.comparison import Comparison
-from normcraft.api.prepare import as_dataset, fit_to_model, load_for
+from normcraft.api.prepare import as_dataset, model_and_data
 from normcraft.api.progress import watcher
 from normcraft.studies import Budget, Grid, Options, Progress, Store, Study
 
@@ -51,7 +51,8 @@ def compare(
             a `.keras` file or `file.py:function`. Loss, metric and optimizer come from a compiled
             model, else from its output and the labels.
         x: Inputs as `Model.fit` takes them (arrays; several inputs as a list or dictionary), or
-            the name or path of a dataset in place of `x` and `y`.
+            a dataset in place of `x` and `y`: its name or path, or what `load_dataset` gave, which
+            also takes the target column of a table.
         y: Labels, one a sample.
         validation_data: `(x, y)` to validate on; without it each seed draws a fifth of the data,
             stratified by label.
@@ -81,12 +82,11 @@ def compare(
         >>> [arm.name for arm in result.arms]
         ['none', 'before_activation', 'after_activation']
     """
-    dataset = as_dataset(x, y, validation_data=validation_data)
-    loaded = load_for(model, dataset)
+    loaded, dataset = model_and_data(model, as_dataset(x, y, validation_data=validation_data))
     sizes = None if batch_size is None else (batch_size,)
     study = Study(
         loaded,
-        fit_to_model(dataset, loaded),
+        dataset,
         grid=_changed(
             grid or Grid(),
             placements=placements,

@@ -11,17 +11,23 @@ import keras
 import numpy as np
 
 from normcraft._core.errors import InputError
-from normcraft.data import Dataset, from_arrays, load_dataset, prepare, take
+from normcraft.api.labels import build_recipe_for, fit_labels, tells_classes
+from normcraft.data import Dataset, class_notes, from_arrays, load_dataset, prepare, take
 from normcraft.graph import LayerGraph
-from normcraft.recipes import load_model, load_recipe, recipe_names, recipe_sizes
+from normcraft.recipes import load_model, recipe_names
 
-__all__ = ["as_dataset", "calibration_inputs", "fit_to_model", "load_for"]
+__all__ = ["as_dataset", "calibration_inputs", "fit_to_model", "load_for", "model_and_data"]
 
 CALIBRATION_ROWS = 2048
 
 
 def as_dataset(
-    x: Any, y: Any, *, validation_data: Any = None, target: str | None = None
+    x: Any,
+    y: Any,
+    *,
+    validation_data: Any = None,
+    target: str | None = None,
+    labels: str = "auto",
 ) -> Dataset:
     """The data of a comparison.
 
@@ -30,6 +36,7 @@ def as_dataset(
         y: Labels; None where `x` is a name, a path or a `Dataset`.
         validation_data: `(x, y)` that replace the split of each seed.
         target: Column of the labels in a table.
+        labels: How labels are coded, as in `load_dataset`.
 
     Returns:
         A dataset.
@@ -44,7 +51,7 @@ def as_dataset(
                 received="x as a name and y as well",
                 expected="arrays for both, or a dataset alone",
             )
-        dataset = x if isinstance(x, Dataset) else load_dataset(x, target=target)
+        dataset = x if isinstance(x, Dataset) else load_dataset(x, target=target, labels=labels)
         return dataset if validation_data is None else _with_validation(dataset, validation_data)
     if y is None:
         raise InputError(
@@ -53,12 +60,39 @@ def as_dataset(
             expected="compare(model, x, y), or the name of a dataset in place of x",
             hint="a tf.data.Dataset, PyTorch loader or generator has to become arrays first",
         )
-    return from_arrays(x, y, validation_data=validation_data)
+    return from_arrays(x, y, validation_data=validation_data, labels=labels)
 
 
 def _with_validation(dataset: Dataset, validation_data: Any) -> Dataset:
     given = from_arrays(dataset.x_train, dataset.y_train, validation_data=validation_data)
     return replace(dataset, x_validation=given.x_validation, y_validation=given.y_validation)
+
+
+def model_and_data(
+    source: Any,
+    dataset: Dataset,
+    *,
+    imports: Sequence[str] = (),
+    unsafe: bool = False,
+    rescale: str = "auto",
+) -> tuple[keras.Model, Dataset]:
+    """What a study takes: the model, and the data in its form with notes on their classes.
+
+    Args:
+        source: As `load_for` takes it.
+        dataset: The data.
+        imports: Modules with custom layers.
+        unsafe: Whether to load model files that carry code.
+        rescale: As `fit_to_model` takes it.
+
+    Returns:
+        `(model, dataset)`.
+    """
+    model = load_for(source, dataset, imports=imports, unsafe=unsafe)
+    fitted = fit_to_model(dataset, model, rescale=rescale)
+    if tells_classes(model, fitted):
+        fitted = replace(fitted, notes=(*fitted.notes, *class_notes(fitted)))
+    return model, fitted
 
 
 def load_for(
@@ -77,8 +111,7 @@ def load_for(
     """
     is_name = isinstance(source, str) and source in recipe_names() and not Path(source).exists()
     if is_name and not imports and isinstance(dataset.x_train, np.ndarray):
-        shape = tuple(dataset.x_train.shape[1:])
-        return load_recipe(source)(**recipe_sizes(source, shape, dataset.num_classes))
+        return build_recipe_for(source, dataset)
     return load_model(source, imports=tuple(imports), unsafe=unsafe)
 
 
@@ -98,9 +131,7 @@ def fit_to_model(dataset: Dataset, model: keras.Model, *, rescale: str = "auto")
         entry = graph.inputs[0]
         shape = tuple(entry.shape[1:])
         dataset = prepare(dataset, shape, rescale=rescale, input_dtype=entry.dtype)
-    units = graph.outputs[0].shape[-1] if len(graph.outputs) == 1 else None
-    wanted = units is not None and _wants_one_hot(dataset.y_train, model, units)
-    return _one_hot(dataset, units) if wanted and units else dataset
+    return fit_labels(dataset, model)
 
 
 def calibration_inputs(dataset: Dataset) -> Any:
@@ -111,26 +142,3 @@ def calibration_inputs(dataset: Dataset) -> Any:
     """
     rows = min(dataset.num_samples, CALIBRATION_ROWS)
     return take(dataset.x_train, np.linspace(0, dataset.num_samples - 1, rows).astype(int))
-
-
-def _wants_one_hot(y: Any, model: keras.Model, units: int) -> bool:
-    loss = getattr(model, "loss", None)
-    name = getattr(loss, "name", loss if isinstance(loss, str) else "")
-    if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu":
-        return False
-    coded = name in {"categorical_crossentropy", "binary_crossentropy"}
-    return coded and y.ndim == 1 and units > 1 and bool(y.max() < units)
-
-
-def _one_hot(dataset: Dataset, units: int) -> Dataset:
-    table = np.eye(units, dtype="float32")
-    coded: dict[str, Any] = {
-        name: None if labels is None else table[np.asarray(labels)]
-        for name, labels in (
-            ("y_train", dataset.y_train),
-            ("y_test", dataset.y_test),
-            ("y_validation", dataset.y_validation),
-        )
-    }
-    note = f"integer labels became one-hot rows of {units}, as the model's loss asks for"
-    return replace(dataset, **coded, notes=(*dataset.notes, note))

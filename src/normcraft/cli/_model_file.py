@@ -15,14 +15,16 @@ from normcraft._core.files import check_writable
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["MODEL_HELP", "Data", "Rescale", "check_model_output", "model_inputs"]
+__all__ = ["MODEL_HELP", "Data", "Rescale", "Target", "check_model_output", "model_inputs"]
 
 DATA_HELP = (
-    "Compare on these data as well: digits, mnist, …, or an .npz file; up to 2,048 rows of the "
-    "training inputs."
+    "Compare on these data as well: digits, mnist, …, an .npz or .csv file, or a folder of class "
+    "folders of images; up to 2,048 rows of the training inputs."
 )
+TARGET_HELP = "The target column of a .csv; several, with commas, if they are numbers."
 RESCALE_HELP = "auto scales integer images to [0, 1]; none leaves them raw."
 Data: TypeAlias = Annotated[str | None, typer.Option("--data", help=DATA_HELP)]
+Target: TypeAlias = Annotated[str | None, typer.Option("--target", help=TARGET_HELP)]
 Rescale: TypeAlias = Annotated[str, typer.Option("--rescale", help=RESCALE_HELP)]
 
 MODEL_HELP = (
@@ -42,11 +44,15 @@ def check_model_output(output: Path, suffixes: Sequence[str] = (".keras",), *, f
     check_writable(output, force=force)
 
 
-def model_inputs(data: str, model: keras.Model, rescale: str) -> Any:
-    """Rows of a dataset as the model takes them; what was done to them is said on stderr."""
+def model_inputs(data: str | None, model: keras.Model, *, target: str | None, rescale: str) -> Any:
+    """Rows of a dataset as the model takes them, None without one; notes on it go to stderr."""
     from normcraft.api.prepare import as_dataset, calibration_inputs, fit_to_model
 
-    dataset = fit_to_model(as_dataset(data, None), model, rescale=rescale)
+    if data is None:
+        if target is not None:
+            raise InputError("a target column without data", received=f"--target {target!r}")
+        return None
+    dataset = fit_to_model(as_dataset(data, None, target=target), model, rescale=rescale)
     for note in dataset.notes:
         print(note, file=sys.stderr)
     return calibration_inputs(dataset)

@@ -13,7 +13,7 @@ import typer
 from normcraft._core.backend import require_backend
 from normcraft._core.errors import InputError
 from normcraft._core.files import check_writable, write_atomically
-from normcraft.cli._model_file import MODEL_HELP, check_model_output
+from normcraft.cli._model_file import MODEL_HELP, Target, check_model_output
 
 if TYPE_CHECKING:
     from normcraft.api import Comparison
@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 DATA_HELP = (
-    "digits, mnist, fashion_mnist, cifar10, cifar100, or an .npz file with x_train, y_train "
-    "[x_test, y_test]."
+    "digits, mnist, fashion_mnist, cifar10, cifar100; an .npz file with x_train, y_train "
+    "[x_test, y_test]; a .csv file with --target; or a folder of class folders of images."
 )
+LABELS_HELP = "auto; map: a class for every value, from 0; numbers: predict them as numbers."
 
 
 def compare(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)] = "digits_cnn",
     data: Annotated[str, typer.Option(help=DATA_HELP)] = "digits",
+    target: Target = None,
+    labels: Annotated[str, typer.Option(help=LABELS_HELP)] = "auto",
     placements: Annotated[
         str | None,
         typer.Option(help="Comma-separated, + joins, for example none,input+after_activation."),
@@ -95,12 +98,14 @@ def compare(
     minute.
 
     Example: normcraft compare my_model.keras --data train.npz --seeds 8 -o best.keras
+
+    Example: normcraft compare tabular_mlp --data wine.csv --target quality
     """
     require_backend()
     if output is not None:
         check_model_output(output, force=force)
     from normcraft.api.compare import DEFAULT_FOLDER, run_study
-    from normcraft.api.prepare import as_dataset, fit_to_model, load_for
+    from normcraft.api.prepare import as_dataset, model_and_data
     from normcraft.api.progress import watcher
     from normcraft.studies import Budget, Grid, Options, Study
 
@@ -123,11 +128,16 @@ def compare(
         initial=initial,
         smallest_effect=smallest_effect,
     )
-    dataset = as_dataset(data, None)
-    loaded = load_for(model, dataset, imports=imports or (), unsafe=unsafe)
+    loaded, dataset = model_and_data(
+        model,
+        as_dataset(data, None, target=target, labels=labels),
+        imports=imports or (),
+        unsafe=unsafe,
+        rescale=rescale,
+    )
     study = Study(
         loaded,
-        fit_to_model(dataset, loaded, rescale=rescale),
+        dataset,
         grid=grid,
         budget=budget,
         options=options,

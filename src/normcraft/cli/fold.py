@@ -19,7 +19,7 @@ from normcraft.cli._edit import (
     Verbose,
     edit,
 )
-from normcraft.cli._model_file import Data, Rescale, model_inputs
+from normcraft.cli._model_file import Data, Rescale, Target, model_inputs
 
 if TYPE_CHECKING:
     import keras
@@ -37,6 +37,7 @@ def fold(
     output: Annotated[Path | None, typer.Option("-o", "--output", help=OUTPUT_HELP)] = None,
     rest: Annotated[str, typer.Option(help=REST_HELP)] = "keep",
     data: Data = None,
+    target: Target = None,
     rescale: Rescale = "auto",
     only: Only = None,
     skip: Skip = None,
@@ -58,7 +59,8 @@ def fold(
     def change(loaded: keras.Model) -> EditResult:
         from normcraft.surgery import fold_batch_normalization
 
-        verify = True if data is None else model_inputs(data, loaded, rescale)
+        inputs = model_inputs(data, loaded, target=target, rescale=rescale)
+        verify = True if inputs is None else inputs
         return fold_batch_normalization(loaded, rest=rest, only=only, skip=skip, verify=verify)
 
     return edit(

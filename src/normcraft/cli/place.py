@@ -21,7 +21,7 @@ from normcraft.cli._edit import (
     Verify,
     edit,
 )
-from normcraft.cli._model_file import Rescale, model_inputs
+from normcraft.cli._model_file import Rescale, Target, model_inputs
 
 if TYPE_CHECKING:
     import keras
@@ -32,8 +32,8 @@ __all__ = ["place"]
 
 PLACEMENT_HELP = "Where, + joins: before_activation, input+after_activation, as_given+after_add, …"
 CALIBRATE_HELP = (
-    "Make the insertion an identity at inference, on these data: digits, mnist, …, or an .npz "
-    "file. Up to 2,048 rows of the training inputs are used."
+    "Make the insertion an identity at inference, on these data: digits, mnist, …, an .npz or .csv "
+    "file, or a folder of class folders of images. Up to 2,048 rows of the training inputs count."
 )
 
 
@@ -48,6 +48,7 @@ def place(
         bool, typer.Option("--shared", help="One normalization for all calls of a shared layer.")
     ] = False,
     calibrate: Annotated[str | None, typer.Option(help=CALIBRATE_HELP)] = None,
+    target: Target = None,
     rescale: Rescale = "auto",
     verify: Verify = False,
     dry_run: DryRun = False,
@@ -74,7 +75,7 @@ def place(
             only=only,
             skip=skip,
             shared=shared,
-            calibrate=model_inputs(calibrate, loaded, rescale) if calibrate is not None else None,
+            calibrate=model_inputs(calibrate, loaded, target=target, rescale=rescale),
             verify=verify,
         )
 

@@ -10,7 +10,7 @@ import typer
 from normcraft._core.backend import require_backend
 from normcraft._core.errors import InputError
 from normcraft.cli._edit import AsJson, Imports, Model, Unsafe, Verbose
-from normcraft.cli._model_file import Data, Rescale, model_inputs
+from normcraft.cli._model_file import Data, Rescale, Target, model_inputs
 
 __all__ = ["verify"]
 
@@ -22,6 +22,7 @@ def verify(
     model: Model,
     other: Annotated[str, typer.Argument(help="What to compare it with, as MODEL.")],
     data: Data = None,
+    target: Target = None,
     rescale: Rescale = "auto",
     tolerance: Annotated[float | None, typer.Option(help=TOLERANCE_HELP)] = None,
     imports: Imports = None,
@@ -51,7 +52,7 @@ def verify(
     first, second = (
         load_model(name, imports=imports or (), unsafe=unsafe) for name in (model, other)
     )
-    x = None if data is None else model_inputs(data, first, rescale)
+    x = model_inputs(data, first, target=target, rescale=rescale)
     found = verify_equivalence(first, second, x, tolerance=tolerance)
     if as_json:
         print(json.dumps(found.document()))

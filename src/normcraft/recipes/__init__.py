@@ -12,10 +12,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from normcraft.recipes._conv_block import conv_block
     from normcraft.recipes._load import load_model
-    from normcraft.recipes._names import load_recipe, recipe_names, recipe_sizes
+    from normcraft.recipes._names import (
+        load_recipe,
+        recipe_names,
+        recipe_sizes,
+        recipes_for,
+    )
     from normcraft.recipes._reference import Reference
 
-__all__ = ["Reference", "conv_block", "load_model", "load_recipe", "recipe_names", "recipe_sizes"]
+__all__ = [
+    "Reference",
+    "conv_block",
+    "load_model",
+    "load_recipe",
+    "recipe_names",
+    "recipe_sizes",
+    "recipes_for",
+]
 
 _HOMES = {
     "Reference": "_reference",
@@ -24,6 +37,7 @@ _HOMES = {
     "load_recipe": "_names",
     "recipe_names": "_names",
     "recipe_sizes": "_names",
+    "recipes_for": "_names",
 }
 
 

@@ -10,7 +10,7 @@ import keras
 
 from normcraft._core.registry import load, members
 
-__all__ = ["load_recipe", "recipe_names", "recipe_sizes"]
+__all__ = ["load_recipe", "recipe_names", "recipe_sizes", "recipes_for"]
 
 PACKAGE = "normcraft.recipes"
 
@@ -46,34 +46,71 @@ def load_recipe(name: str) -> Callable[..., keras.Model]:
 
 
 def recipe_sizes(
-    name: str, sample_shape: tuple[int, ...], num_classes: int | None
+    name: str,
+    sample_shape: tuple[int, ...],
+    num_classes: int | None,
+    num_targets: int | None = None,
 ) -> dict[str, Any]:
     """The sizes with which a recipe takes certain data: `load_recipe(name)(**sizes)`.
 
     Args:
         name: Name of the recipe.
         sample_shape: Shape of one sample; images without a channel axis get one of length 1.
-        num_classes: Number of classes; None leaves the recipe's own.
+        num_classes: Number of classes; None for data without any.
+        num_targets: Numbers to predict a sample; None for classes.
 
     Returns:
-        Keyword arguments of the recipe. Where a table meets a recipe for images, or images one for
-        tables, the recipe's own input size stays, and the data will be refused later.
+        Keyword arguments of the recipe. What the recipe has no parameter for is left out, and its
+        own size stays; `recipes_for` tells which recipes take the data.
 
     Example:
         >>> recipe_sizes("digits_cnn", (28, 28), 10)
         {'input_shape': (28, 28, 1), 'classes': 10}
-        >>> recipe_sizes("mlp", (30,), 3)
-        {'inputs': 30, 'classes': 3}
+        >>> recipe_sizes("tabular_mlp", (30,), None, 1)
+        {'features': 30, 'targets': 1}
     """
     parameters = signature(load_recipe(name)).parameters
-    image = (*sample_shape, 1) if len(sample_shape) == 2 else tuple(sample_shape)
     sizes: dict[str, Any] = {}
-    if "input_shape" in parameters and len(image) == 3:
+    entry = _entry(name, sample_shape)
+    if entry == "input_shape":
+        image = (*sample_shape, 1) if len(sample_shape) == 2 else tuple(sample_shape)
         sizes["input_shape"] = image
-    # A table's width is `features`, except in `mlp`, which speaks of `inputs` as the seed does.
-    width = "features" if "features" in parameters else "inputs"
-    if width in parameters and len(sample_shape) == 1:
-        sizes[width] = sample_shape[0]
-    if num_classes is not None:
+    elif entry is not None:
+        sizes[entry] = sample_shape[0]
+    if num_targets is not None and "targets" in parameters:
+        sizes["targets"] = num_targets
+    elif num_classes is not None:
         sizes["classes"] = num_classes
     return sizes
+
+
+def recipes_for(sample_shape: tuple[int, ...], *, numbers: bool = False) -> tuple[str, ...]:
+    """The recipes that take samples of a shape: tables or images.
+
+    Args:
+        sample_shape: Shape of one sample.
+        numbers: Whether they shall predict numbers rather than classes.
+
+    Returns:
+        Names in alphabetical order.
+
+    Example:
+        >>> recipes_for((13,)), recipes_for((13,), numbers=True)
+        (('mlp', 'tabular_mlp'), ('tabular_mlp',))
+    """
+    return tuple(
+        name
+        for name in recipe_names()
+        if _entry(name, sample_shape) is not None
+        and (not numbers or "targets" in signature(load_recipe(name)).parameters)
+    )
+
+
+def _entry(name: str, sample_shape: tuple[int, ...]) -> str | None:
+    # The parameter that takes the size of a sample; None where the recipe is for other data.
+    parameters = signature(load_recipe(name)).parameters
+    if len(sample_shape) in {2, 3}:
+        return "input_shape" if "input_shape" in parameters else None
+    # A table's width is `features`, except in `mlp`, which speaks of `inputs` as the seed does.
+    widths = ("features", "inputs") if len(sample_shape) == 1 else ()
+    return next((width for width in widths if width in parameters), None)

@@ -24,11 +24,12 @@ def build(
     inputs: str = "raw",
     features: int = 2,
     classes: int = 2,
+    targets: int | None = None,
     units: tuple[int, ...] = (32, 32),
     adapt_to: Any = None,
     kind: str = "batch",
 ) -> keras.Model:
-    """Dense layers with ReLU and a softmax over raw, standardized or batch-normalized columns.
+    """Dense layers with ReLU over raw, standardized or batch-normalized columns.
 
     `inputs` says what happens to the columns first:
     1. `"raw"`: nothing; large columns drown small ones.
@@ -37,7 +38,8 @@ def build(
     preprocessing: no placement removes it.
     3. `"batch"`: batch normalization, the placement `"input"`.
 
-    Adam, integer labels.
+    A softmax tells classes apart (integer labels), or, with `targets`, linear outputs predict
+    numbers (mean squared error, judged by the mean absolute error). Adam.
 
     Args:
         placement: `"as_seed"`, or where normalization goes instead; it also replaces that of
@@ -45,6 +47,7 @@ def build(
         inputs: `"raw"`, `"normalization"` or `"batch"`.
         features: Number of columns.
         classes: Number of classes.
+        targets: Number of targets a sample to predict, in place of classes.
         units: Widths of the hidden layers.
         adapt_to: Training inputs of shape (samples, features) for `inputs="normalization"`, and
             required there: a layer that was never adapted does nothing, silently.
@@ -65,7 +68,7 @@ def build(
     if inputs not in INPUTS:
         raise unknown_name("inputs", inputs, INPUTS)
     check_size("features", features)
-    check_classes(classes)
+    outputs = check_classes(classes) if targets is None else check_size("targets", targets)
     widths = check_sizes("units", units)
     if inputs != "normalization" and adapt_to is not None:
         raise InputError(
@@ -82,11 +85,19 @@ def build(
             keras.Input((features,), name="columns"),
             *([_fixed_normalization(adapt_to, features)] if inputs == "normalization" else []),
             *hidden,
-            layers.Dense(classes, activation="softmax", name=f"dense{len(widths) + 1}"),
+            layers.Dense(
+                outputs,
+                activation="softmax" if targets is None else None,
+                name=f"dense{len(widths) + 1}",
+            ),
         ],
         name="tabular_mlp",
     )
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    if targets is None:
+        loss, metric = "sparse_categorical_crossentropy", "accuracy"
+    else:
+        loss, metric = "mean_squared_error", "mean_absolute_error"
+    model.compile(optimizer="adam", loss=loss, metrics=[metric])
     if inputs == "batch":
         model = seeded(model, "input", seed_kind(placement, kind))
     return finish(model, placement, kind)

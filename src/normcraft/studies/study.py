@@ -33,7 +33,7 @@ from normcraft.studies.progress import Progress
 from normcraft.studies.store import FINAL, Store
 from normcraft.studies.worker import MakeWorker
 from normcraft.surgery import place
-from normcraft.trainers import Objective, ensure_compiled, find_objective
+from normcraft.trainers import Objective, check_labels, ensure_compiled, find_objective
 from normcraft.trainers.optimizer import initial_learning_rate
 from normcraft.trainers.provenance import backend_version
 
@@ -117,6 +117,8 @@ class Study:
         self.about = self._about(model_name or model.name, command, notes)
 
     def _objective(self, model: keras.Model) -> Objective:
+        for y in (self.dataset.y_train, self.dataset.y_validation, self.dataset.y_test):
+            check_labels(model, y)
         few = np.arange(min(8, self.dataset.num_samples))
         x, y = take(self.dataset.x_train, few), take(self.dataset.y_train, few)
         return find_objective(model, x, y, metric=self.options.metric)

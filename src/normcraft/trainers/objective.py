@@ -10,9 +10,10 @@ import numpy as np
 
 from normcraft._core.errors import InputError
 from normcraft._core.keras_private import compile_arguments, metric_direction
+from normcraft.data import mapping_text
 from normcraft.graph import LayerGraph, activation_name
 
-__all__ = ["Objective", "check_labels", "ensure_compiled", "find_objective"]
+__all__ = ["Objective", "check_labels", "ensure_compiled", "find_objective", "loss_name"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 BETTER_DOWN = (
@@ -109,29 +110,77 @@ def _final_activation(model: keras.Model) -> str | None:
     return activation_name(graph.producer(graph.outputs[0]).layer)
 
 
-def check_labels(model: keras.Model, y: Any) -> None:
-    """Refuses class labels that the output has no unit for: some backends would train on NaN.
+def loss_name(model: keras.Model) -> str | None:
+    """Name of the loss of a model.
 
     Args:
-        model: A model with one output.
-        y: Labels.
+        model: Compiled or not.
+
+    Returns:
+        A Keras loss's name in full; None where the model is not compiled, or with several losses.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile(loss="mse")
+        >>> loss_name(model)
+        'mean_squared_error'
+    """
+    loss = getattr(model, "loss", None)
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    name = getattr(loss, "name", getattr(loss, "__name__", None))
+    return name if isinstance(name, str) else None
+
+
+def check_labels(model: keras.Model, y: Any) -> None:
+    """Refuses targets that the output cannot predict: some backends would train on NaN.
+
+    Args:
+        model: A model; with several outputs nothing is checked.
+        y: Targets.
 
     Raises:
-        InputError: If an integer label is negative or not below the number of output units.
-    """
-    if not isinstance(y, np.ndarray) or len(model.outputs) > 1 or y.dtype.kind not in "iu":
+        InputError: A class label is negative or not below the number of output units, labels of a
+            binary cross-entropy are not between 0 and 1, or targets are fewer than the units.
+    """  # noqa: DOC502 - raised further down
+    if not isinstance(y, np.ndarray) or len(model.outputs) > 1:
         return
     shape = tuple(model.outputs[0].shape)
     units = shape[-1]
-    if y.ndim != len(shape) - 1 or units is None or units == 1:
+    if units == 1 and loss_name(model) == "binary_crossentropy":
+        _check_range(y, 1, "0 to 1, as the model's loss is binary cross-entropy")
+    elif y.ndim == len(shape) - 1 and units is not None and units > 1:
+        if y.dtype.kind not in "iub" and loss_name(model) in {
+            "mean_squared_error",
+            "mean_absolute_error",
+            "sparse_categorical_crossentropy",
+        }:
+            _refuse_numbers(y, units)
+        _check_range(y, units - 1, f"0 to {units - 1}, as the output has {units} units")
+
+
+def _check_range(y: Array, highest: int, expected: str) -> None:
+    if y.min() >= 0 and y.max() <= highest:
         return
-    if y.min() < 0 or y.max() >= units:
-        raise InputError(
-            "labels do not fit the model's output",
-            received=f"labels from {y.min()} to {y.max()}",
-            expected=f"0 to {units - 1}, as the output has {units} units",
-            hint="number the classes from 0, or give the model an output unit for each",
-        )
+    values = np.unique(y)
+    advice = "number the classes from 0, or give the model an output unit for each"
+    if len(values) <= highest + 1:
+        advice = f"--labels map (labels='map') numbers them: {mapping_text(values.tolist())}"
+    raise InputError(
+        "labels do not fit the model's output",
+        received=f"labels from {y.min()} to {y.max()}",
+        expected=expected,
+        hint=advice,
+    )
+
+
+def _refuse_numbers(y: Array, units: int) -> None:
+    raise InputError(
+        "the targets are numbers, and the model tells classes apart",
+        received=f"one {y.dtype} a sample for {units} output units",
+        expected=f"class labels from 0 to {units - 1}, or a model with one unit",
+        hint="--labels map (labels='map') makes a class of every value",
+    )
 
 
 def find_objective(model: keras.Model, x: Any, y: Any, *, metric: str | None = None) -> Objective:
