@@ -94,7 +94,8 @@ def _dataset(name: str, lines: Iterator[str], target: str | None, labels: str) -
     _check_header(names)
     targets = _target_names(names, target)
     x, columns = _read(rows, names, targets)
-    notes = [f"{x.shape[1]} columns are inputs, the target is {listing(targets)}"]
+    inputs = f"{x.shape[1]} columns are inputs" if x.shape[1] > 1 else "1 column is the input"
+    notes = [f"{inputs}, the target is {listing(targets)}"]
     if delimiter in DELIMITER_NAMES:
         notes.append(f"the columns of the table are parted by {DELIMITER_NAMES[delimiter]}")
     if len(columns) == 1 and _is_text(columns[0], labels):

@@ -17,7 +17,7 @@ from normcraft.data._arrays import from_arrays
 from normcraft.data._class_folders import class_folders
 from normcraft.data._dataset import Array, Dataset
 from normcraft.data._image_file import COLOUR, DEEP_GREY, Header, read_header, read_pixels
-from normcraft.data._labels import listing
+from normcraft.data._labels import as_text, listing
 
 __all__ = ["read_image_folder"]
 
@@ -42,10 +42,10 @@ def read_image_folder(path: Path, *, labels: str = "auto") -> Dataset:
         InputError: The folder is laid out otherwise, an image cannot be read, or images differ in
             size.
     """
-    if labels == "numbers":
+    if labels not in {"auto", "map"}:
         raise InputError(
             "the labels of class folders are names",
-            received="labels 'numbers'",
+            received=f"labels {labels!r}",
             expected="'auto' or 'map'",
         )
     try:
@@ -94,7 +94,7 @@ def _dataset(path: Path) -> Dataset:
         test_data=pairs.get("test"),
         name=path.resolve().name,
     )
-    return replace(data, class_names=tuple(classes), notes=tuple(notes))
+    return replace(data, class_names=tuple(map(as_text, classes)), notes=tuple(notes))
 
 
 def _check_sizes(headers: Headers) -> None:

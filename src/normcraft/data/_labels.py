@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from reprlib import repr as short
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Classes", "class_ids", "first_class_ids", "listing", "mapping_text"]
+__all__ = ["Classes", "as_text", "class_ids", "first_class_ids", "listing", "mapping_text"]
 
 SHOWN = 10
 
@@ -63,6 +64,22 @@ def first_class_ids(outputs: Iterable[npt.NDArray[Any]]) -> Classes | None:
         Classes, or None where no output has class labels.
     """
     return next((found for y in outputs if (found := class_ids(y)) is not None), None)
+
+
+def as_text(name: str) -> str:
+    r"""The name of a file as text that can be written anywhere.
+
+    Args:
+        name: As Python gives it; bytes that are no UTF-8 are lone surrogates.
+
+    Returns:
+        The name with such bytes written out.
+
+    Example:
+        >>> as_text("caf\udce9")
+        'caf\\xe9'
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def listing(values: Sequence[Any]) -> str:

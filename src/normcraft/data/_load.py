@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from normcraft._core import registry
@@ -10,6 +11,7 @@ from normcraft._core.errors import InputError, MissingFileError
 from normcraft.data._csv import read_csv
 from normcraft.data._dataset import Dataset
 from normcraft.data._image_folder import read_image_folder
+from normcraft.data._labels import as_text
 from normcraft.data._npz import read_npz
 
 __all__ = ["load_dataset"]
@@ -63,7 +65,8 @@ def load_dataset(
             expected="the path of a .csv file",
         )
     if os.path.lexists(path):
-        return _read(name, path, target, labels)
+        dataset = _read(name, path, target, labels)
+        return replace(dataset, name=as_text(dataset.name))
     if path.suffix or len(path.parts) > 1:
         raise MissingFileError("no such data file", received=repr(name), expected=ACCEPTED)
     if labels != "auto":
@@ -72,8 +75,8 @@ def load_dataset(
             received=f"labels {labels!r} for {name!r}",
             expected="labels 'auto'",
         )
-    dataset: Dataset = registry.load("normcraft.data", name, what="dataset").load()
-    return dataset
+    by_name: Dataset = registry.load("normcraft.data", name, what="dataset").load()
+    return by_name
 
 
 def _read(name: str, path: Path, target: str | None, labels: str) -> Dataset:
