@@ -124,6 +124,17 @@ def test_text_inputs_are_refused():
     assert "x holds text: received dtype <U1" in refusal([["a"], ["b"]], Y)
 
 
+def test_samples_of_several_shapes_are_named():
+    images = np.empty(4, object)
+    images[:] = [np.zeros((8, 8)), np.zeros((8, 8)), np.zeros((9, 8)), np.zeros((8, 8))]
+    assert refusal(images, Y) == (
+        "x holds samples of several shapes: received (8, 8) at index 0 and (9, 8) at index 2, "
+        "expected one shape a sample; resize or pad them to one shape, then numpy.stack"
+    )
+    assert "8 samples in x[0]" in refusal(list(images), Y)  # as in Keras: one array an input
+    assert "x holds Python objects" in refusal(np.empty(0, object), Y)
+
+
 def test_python_objects_are_refused():
     mixed = np.array([[1, "a"], [2, "b"]], object)
     assert refusal(mixed, Y).startswith("x holds Python objects: received int objects")

@@ -8,7 +8,13 @@ import pytest
 
 from normcraft._core.errors import InputError
 from normcraft.data import from_arrays
-from normcraft.trainers import TrialData, ensure_compiled, find_objective
+from normcraft.trainers import (
+    TrialData,
+    check_labels,
+    ensure_compiled,
+    find_objective,
+    loss_name,
+)
 from normcraft.trainers.chance import chance_score, constant_prediction
 
 layers = keras.layers
@@ -86,6 +92,88 @@ def test_labels_beyond_the_output_are_refused():
     ensure_compiled(model, CLASSES)
     with pytest.raises(InputError, match="labels from 0 to 3, expected 0 to 2"):
         find_objective(model, X[:4], np.array([0, 1, 2, 3]))
+
+
+def compiled(units, activation, loss):
+    model = model_with(units, activation)
+    model.compile("sgd", loss)
+    return model
+
+
+MISFITS = {
+    "below zero": (
+        compiled(3, "softmax", "sparse_categorical_crossentropy"),
+        np.array([-1, 0, 1]),
+        "received labels from -1 to 1, expected 0 to 2, as the output has 3 units; "
+        "--labels map (labels='map') numbers them: -1 = 0, 0 = 1, 1 = 2",
+    ),
+    "from one": (
+        compiled(3, "softmax", "sparse_categorical_crossentropy"),
+        np.array([1, 2, 3]),
+        "--labels map (labels='map') numbers them: 1 = 0, 2 = 1, 3 = 2",
+    ),
+    "more classes": (
+        compiled(2, "softmax", "sparse_categorical_crossentropy"),
+        np.array([0, 1, 2]),
+        "number the classes from 0, or give the model an output unit for each",
+    ),
+    "binary from one": (
+        compiled(1, "sigmoid", "binary_crossentropy"),
+        np.array([1, 2, 2]),
+        "received labels from 1 to 2, expected 0 to 1, as the model's loss is binary cross-entropy",
+    ),
+    "binary by sign": (
+        compiled(1, "sigmoid", "mse"),
+        np.array([-1, 1, 1]),
+        "expected 0 to 1, as the model ends in a sigmoid; --labels map (labels='map') numbers",
+    ),
+    "numbers for classes": (
+        compiled(3, "softmax", "sparse_categorical_crossentropy"),
+        np.array([0.5, 1.5, 2.0]),
+        "the targets are numbers, and the model tells classes apart: received one float64 a sample "
+        "for 3 output units, expected class labels from 0 to 2, or a model with one unit",
+    ),
+    "one number for several": (
+        compiled(3, None, "mse"),
+        np.array([0.5, 1.5, 2.0]),
+        "received one float64 a sample for 3 output units",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISFITS)
+def test_targets_that_the_output_cannot_predict_are_refused(case):
+    model, y, text = MISFITS[case]
+    with pytest.raises(InputError) as caught:
+        check_labels(model, y)
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "y"),
+    [
+        (compiled(1, "tanh", "hinge"), np.array([-1, 1])),
+        (compiled(1, None, "mse"), np.array([-5, 700])),
+        (compiled(3, "softmax", "sparse_categorical_crossentropy"), np.array([0, 2])),
+        (compiled(1, None, keras.losses.BinaryCrossentropy(from_logits=True)), np.array([0.2, 1])),
+    ],
+)
+def test_targets_that_it_can_predict_pass(model, y):
+    check_labels(model, y)
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        ("mae", "mean_absolute_error"),
+        (keras.losses.Huber(), "huber_loss"),
+        (keras.losses.binary_crossentropy, "binary_crossentropy"),
+        (None, None),
+    ],
+)
+def test_a_loss_has_one_name_however_it_is_given(loss, name):
+    assert loss_name(compiled(1, None, loss)) == name
+    assert loss_name(model_with(1)) is None
 
 
 def test_data_that_do_not_fit_are_one_clear_line():

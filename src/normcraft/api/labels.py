@@ -45,7 +45,7 @@ def fit_labels(dataset: Dataset, model: keras.Model) -> Dataset:
             note = f"integer labels became one-hot rows of {units}, as the model's loss asks for"
             table = np.eye(units, dtype="float32")
             return _coded(dataset, lambda y: table[y.reshape(-1).astype(int)], note)
-        if is_sparse and any(y.ndim > 1 or y.dtype.kind == "f" for y in parts):
+        if is_sparse and any(y.ndim > 1 or y.dtype.kind in "fb" for y in parts):
             note = "labels became integers of shape (samples,)"
             return _coded(dataset, lambda y: y.reshape(-1).astype(np.int64), note)
     if name is not None and is_sparse and all(_is_one_hot(y) for y in parts):

@@ -141,7 +141,7 @@ def check_labels(model: keras.Model, y: Any) -> None:
 
     Raises:
         InputError: A class label is negative or not below the number of output units, labels of a
-            binary cross-entropy are not between 0 and 1, or targets are fewer than the units.
+            binary output are not between 0 and 1, or there is one number for several units.
     """  # noqa: DOC502 - raised further down
     if not isinstance(y, np.ndarray) or len(model.outputs) > 1:
         return
@@ -149,6 +149,8 @@ def check_labels(model: keras.Model, y: Any) -> None:
     units = shape[-1]
     if units == 1 and loss_name(model) == "binary_crossentropy":
         _check_range(y, 1, "0 to 1, as the model's loss is binary cross-entropy")
+    elif units == 1 and _final_activation(model) == "sigmoid":
+        _check_range(y, 1, "0 to 1, as the model ends in a sigmoid")
     elif y.ndim == len(shape) - 1 and units is not None and units > 1:
         if y.dtype.kind not in "iub" and loss_name(model) in {
             "mean_squared_error",
