@@ -148,9 +148,6 @@ def test_labels_say_how_the_target_is_taken(read, refusal):
     assert "a cell is no number: received 'cat' in line 2, column 'kind'" in refusal(
         "a,kind\n1,cat\n", labels="numbers"
     )
-    assert "unknown labels: received 'maps', expected one of auto, map, numbers; did you" in (
-        refusal(GOOD, labels="maps")
-    )
 
 
 def test_several_targets_are_numbers(read, refusal):

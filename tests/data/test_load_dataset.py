@@ -113,6 +113,12 @@ def test_an_existing_path_wins_over_a_name(tmp_path, monkeypatch):
     )
 
 
+def test_an_unknown_coding_of_labels_is_refused():
+    assert refusal("digits", labels="maps") == (
+        "unknown labels: received 'maps', expected one of auto, map, numbers; did you mean 'map'?"
+    )
+
+
 def test_arrays_are_pointed_to_from_arrays():
     assert "normcraft.data.from_arrays takes arrays" in refusal(np.zeros(3))
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from normcraft import recipes
-from normcraft.recipes import load_recipe, recipe_names, recipe_sizes
+from normcraft.recipes import load_recipe, recipe_names, recipe_sizes, recipes_for
 
 
 def test_every_recipe_is_an_attribute_by_its_name():
@@ -51,6 +51,20 @@ def test_an_unknown_attribute_lists_the_recipes():
 def test_an_unknown_recipe_is_refused():
     with pytest.raises(ValueError, match=r"unknown recipe: received 'blog_cn'.*mean 'blog_cnn'"):
         load_recipe("blog_cn")
+
+
+def test_a_recipe_that_predicts_numbers_is_sized_for_them():
+    assert recipe_sizes("tabular_mlp", (13,), None, 2) == {"features": 13, "targets": 2}
+    assert recipe_sizes("mlp", (13,), None, 2) == {"inputs": 13}
+
+
+def test_recipes_are_found_by_what_they_take():
+    images = ("blog_cnn", "bn_first", "digits_cnn", "emotion_cnn", "pooled_cnn")
+    assert recipes_for((28, 28)) == recipes_for((28, 28, 3)) == images
+    assert recipes_for((13,)) == ("mlp", "tabular_mlp")
+    assert recipes_for((13,), numbers=True) == ("tabular_mlp",)
+    assert recipes_for((28, 28), numbers=True) == recipes_for((3, 4, 5, 6)) == recipes_for(()) == ()
+    assert {*recipes_for((13,)), *images} == set(recipe_names())
 
 
 @pytest.mark.parametrize(

@@ -116,3 +116,13 @@ def test_data_that_are_not_finite_are_refused():
 def test_units_that_are_no_widths_are_refused(units):
     with pytest.raises(ValueError, match="units cannot be used"):
         tabular_mlp(units=units)
+
+
+def test_with_targets_it_predicts_numbers():
+    model = tabular_mlp(features=13, targets=2)
+    assert model.output_shape == (None, 2)
+    assert model.loss == "mean_squared_error"
+    assert model.layers[-1].activation is keras.activations.linear
+    for bad in (0, 1.5, True):
+        with pytest.raises(ValueError, match="targets cannot be used: received"):
+            tabular_mlp(targets=bad)

@@ -12,7 +12,15 @@ import numpy as np
 
 from normcraft._core.errors import InputError
 from normcraft.api.labels import build_recipe_for, fit_labels, tells_classes
-from normcraft.data import Dataset, class_notes, from_arrays, load_dataset, prepare, take
+from normcraft.data import (
+    Dataset,
+    class_notes,
+    from_arrays,
+    load_dataset,
+    prepare,
+    split,
+    take,
+)
 from normcraft.graph import LayerGraph
 from normcraft.recipes import load_model, recipe_names
 
@@ -88,6 +96,8 @@ def model_and_data(
     Returns:
         `(model, dataset)`.
     """
+    if dataset.x_validation is None:
+        split(dataset.y_train, seed=0)  # refuses what cannot be split before anything is built
     model = load_for(source, dataset, imports=imports, unsafe=unsafe)
     fitted = fit_to_model(dataset, model, rescale=rescale)
     if tells_classes(model, fitted):

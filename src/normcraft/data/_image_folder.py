@@ -42,10 +42,10 @@ def read_image_folder(path: Path, *, labels: str = "auto") -> Dataset:
         InputError: The folder is laid out otherwise, an image cannot be read, or images differ in
             size.
     """
-    if labels not in {"auto", "map"}:
+    if labels == "numbers":
         raise InputError(
             "the labels of class folders are names",
-            received=f"labels {labels!r}",
+            received="labels 'numbers'",
             expected="'auto' or 'map'",
         )
     try:

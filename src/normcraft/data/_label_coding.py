@@ -12,7 +12,7 @@ from normcraft.data._checks import check_array, is_text
 from normcraft.data._dataset import Array, Arrays
 from normcraft.data._labels import listing, mapping_text
 
-__all__ = ["Coded", "code_labels"]
+__all__ = ["CODINGS", "Coded", "code_labels"]
 
 CODINGS = ("auto", "map", "numbers")
 

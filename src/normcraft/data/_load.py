@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from normcraft._core import registry
-from normcraft._core.errors import InputError, MissingFileError
+from normcraft._core.errors import InputError, MissingFileError, unknown_name
 from normcraft.data._csv import read_csv
 from normcraft.data._dataset import Dataset
 from normcraft.data._image_folder import read_image_folder
+from normcraft.data._label_coding import CODINGS
 from normcraft.data._labels import as_text
 from normcraft.data._npz import read_npz
 
@@ -48,7 +49,7 @@ def load_dataset(
         >>> digits = load_dataset("digits")
         >>> digits.x_train.shape, digits.num_classes
         ((1797, 8, 8, 1), 10)
-    """
+    """  # noqa: DOC501 - ruff does not see through unknown_name
     if not isinstance(source, str | os.PathLike):
         raise InputError(
             "a dataset is loaded by name or path",
@@ -56,6 +57,8 @@ def load_dataset(
             expected="a string or path",
             hint="normcraft.data.from_arrays takes arrays",
         )
+    if labels not in CODINGS:
+        raise unknown_name("labels", labels, CODINGS)
     name, path = os.fspath(source), Path(source)
     is_table = path.suffix.lower() in TABLES
     if target is not None and not is_table:
