@@ -32,7 +32,8 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 def model_with(units, activation="softmax", loss=None):
-    model = keras.Sequential([keras.Input((4,)), layers.Dense(units, activation)])
+    # Named, as initial weights depend on the names of the layers.
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(units, activation, name="head")])
     if loss is not None:
         model.compile("sgd", loss, metrics=["accuracy"])
     return model
