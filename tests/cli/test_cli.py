@@ -92,6 +92,44 @@ def test_report_writes_it_again_from_the_store(run, folder, model, table):
     assert "exists already" in err
 
 
+def test_the_report_beside_the_store_is_brought_up_to_date(run, folder, model, table):
+    run("compare", model, "--data", table, *QUICK, "--store", "s.db")
+    (folder / "s.html").write_text("old")
+    code, out, _ = run("report", "s.db")
+    assert code == 0
+    assert "report: s.html" in out
+    assert "m on table" in (folder / "s.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("ended", [0, 1, 2])
+def test_a_report_is_written_while_the_comparison_runs(
+    run, folder, model, table, monkeypatch, ended
+):
+    from normcraft.trainers import FitTrainer
+
+    train, seen = FitTrainer.train, []
+
+    def reporting(self, *arguments, **named):
+        if len(seen) == ended:
+            seen.append(run("report", "s.db", "-o", "now.html", "--json"))
+            raise MemoryError("no room")
+        seen.append(None)
+        return train(self, *arguments, **named)
+
+    monkeypatch.setattr(FitTrainer, "train", reporting)
+    run("compare", model, "--data", table, *QUICK, "--store", "s.db")
+    code, out, err = seen[ended]
+    assert code == 0, err
+    document = json.loads(out)
+    assert (document["trials"], document["complete"]) == (ended, False)
+    assert document["verdict"]["outcome"] == "cannot_tell"
+    assert f"running: {ended} of 3 trials" in (folder / "now.html").read_text(encoding="utf-8")
+    # The trial that failed is a record as well.
+    code, out, _ = run("report", "s.db", "-o", "now.html", "--force", "--json")
+    assert code == 0
+    assert sum(arm["outcomes"]["failed"] for arm in json.loads(out)["arms"]) == 1
+
+
 def test_every_arm_failing_exits_with_1(run, model, table, monkeypatch):
     from normcraft.trainers import FitTrainer
 
@@ -162,7 +200,7 @@ BAD = [
     (["compare", "--what"], "--what"),
     (["report", "missing.db", "-o", "r.html"], "no store there: received 'missing.db'"),
     (["report", "taken.html", "-o", "r.html"], "cannot be used"),
-    (["report", "missing.db"], "output"),
+    (["report", "missing.db"], "no store there"),
     (["compair"], "compair"),
 ]
 

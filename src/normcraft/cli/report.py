@@ -16,7 +16,10 @@ __all__ = ["report"]
 
 def report(
     store: Annotated[Path, typer.Argument(help="The .db file of a comparison.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file to write.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The HTML file to write; beside the store by default."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")] = False,
@@ -25,17 +28,19 @@ def report(
 
     Example: normcraft report normcraft-runs/digits.db -o report.html
     """
-    check_writable(output, force=force)
+    if output is not None:
+        check_writable(output, force=force)
     require_backend()
     from normcraft.report.document import document
     from normcraft.report.html import render_html
     from normcraft.studies import Store, read_study
 
+    page = output or store.with_suffix(".html")
     with Store(store, read_only=True) as opened:
-        study = read_study(opened, report=str(output))
-    write_atomically(output, render_html(*study), force=force)
+        study = read_study(opened, report=str(page))
+    write_atomically(page, render_html(*study), force=force or output is None)
     if as_json:
         print(json.dumps(document(study[0])))
     else:
-        print(f"report: {output}")
+        print(f"report: {page}")
     return 0

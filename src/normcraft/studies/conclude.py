@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from normcraft.records import Arm, Summary, TrialRecord, TrialSpec
+from normcraft.records import Arm, ArmSummary, Summary, TrialRecord, TrialSpec, Verdict
 from normcraft.studies.store import Store
 from normcraft.studies.summarize import summarize
 
@@ -61,7 +61,7 @@ def conclude(
     store: str | None,
     report: str | None = None,
 ) -> Summary:
-    """Judges the records of a study, finished or running.
+    """Judges the records of a study, finished, running or not begun.
 
     Args:
         about: What the study is about.
@@ -74,15 +74,7 @@ def conclude(
     Returns:
         The summary.
     """
-    verdict, lines = summarize(
-        arms,
-        records,
-        baseline=about.baseline,
-        higher_is_better=about.higher_is_better,
-        smallest_effect=about.smallest_effect,
-        as_fraction=about.as_fraction,
-        metric=about.metric,
-    )
+    verdict, lines = _judged(about, arms, records)
     return Summary(
         verdict=verdict,
         arms=lines,
@@ -100,6 +92,25 @@ def conclude(
         notes=tuple(about.notes),
         command=about.command,
         planned=len(specs),
+    )
+
+
+def _judged(
+    about: About, arms: Sequence[Arm], records: Sequence[TrialRecord]
+) -> tuple[Verdict, tuple[ArmSummary, ...]]:
+    if not records:
+        nothing = Verdict(
+            "no trial has ended yet", "cannot_tell", None, about.baseline, None, None, None
+        )
+        return nothing, ()
+    return summarize(
+        arms,
+        records,
+        baseline=about.baseline,
+        higher_is_better=about.higher_is_better,
+        smallest_effect=about.smallest_effect,
+        as_fraction=about.as_fraction,
+        metric=about.metric,
     )
 
 
