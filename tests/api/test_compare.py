@@ -38,10 +38,15 @@ def branching_model() -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def result(digits, tmp_path_factory):
+def model():
+    return branching_model()
+
+
+@pytest.fixture(scope="module")
+def result(model, digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("result")
     return nc.compare(
-        branching_model(), digits.x_train, digits.y_train, seeds=2, epochs=1,
+        model, digits.x_train, digits.y_train, seeds=2, epochs=1,
         placements=["none", "before_activation", "after_add+input"],
         store=folder / "runs.db", verbose=False,
     )  # fmt: skip
@@ -98,7 +103,24 @@ def test_the_report_is_one_file_that_is_not_overwritten(result, tmp_path):
         result.report(path)
     assert result.report(path, force=True) == path
     assert result.report().parent == result.report().parent
-    assert result.html() in result._repr_html_() or "srcdoc" in result._repr_html_()
+
+
+def test_a_notebook_gets_the_sentence_and_the_curves_without_a_script(result):
+    html = result._repr_html_()
+    assert result.verdict.sentence in html
+    assert html.count("<polyline") == 3
+    assert "<script" not in html
+    assert {trace.meta for trace in result.figure().data} == {"score", "loss"}
+
+
+def test_the_report_tells_the_call_that_runs_it_again(result, model, digits, capsys):
+    command = result.summary.command
+    assert "# model, x, y: the same objects as in this run." in command
+    assert command in result.html().replace("&#39;", "'").replace("&gt;", ">")
+    scope = {"model": model, "x": digits.x_train, "y": digits.y_train}
+    exec(command, scope)
+    assert scope["r"].records == result.records  # taken from the store: nothing ran twice
+    assert "6 of them in the store already" in capsys.readouterr().err
 
 
 def test_the_table_fits_eighty_columns(result):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from normcraft.api.call import call_text
 from normcraft.api.comparison import Comparison
 from normcraft.api.prepare import as_dataset, model_and_data
 from normcraft.api.progress import watcher
+from normcraft.api.show import show
 from normcraft.studies import Budget, Grid, Options, Progress, Store, Study
 
 __all__ = ["DEFAULT_FOLDER", "compare", "run_study"]
@@ -82,6 +83,7 @@ def compare(
         >>> [arm.name for arm in result.arms]
         ['none', 'before_activation', 'after_activation']
     """
+    command = call_text(compare, locals())
     loaded, dataset = model_and_data(model, as_dataset(x, y, validation_data=validation_data))
     sizes = None if batch_size is None else (batch_size,)
     study = Study(
@@ -97,10 +99,11 @@ def compare(
         budget=_changed(budget or Budget(), seeds=seeds, epochs=epochs),
         options=_changed(options or Options(), trainer=trainer, executor=executor, workers=workers),
         model_name=model if isinstance(model, str) else None,
+        command=command,
     )
     comparison = run_study(study, store=store, progress=watcher() if verbose else None)
     if verbose:
-        _show(comparison)
+        show(comparison)
     return comparison
 
 
@@ -130,12 +133,3 @@ def run_study(
 def _changed(value: Any, **fields: Any) -> Any:
     given = {name: field for name, field in fields.items() if field is not None}
     return replace(value, **given)
-
-
-def _show(comparison: Comparison) -> None:
-    if "ipykernel" in sys.modules:
-        from IPython.display import display
-
-        display(comparison)
-    else:
-        print(comparison)

@@ -13,7 +13,9 @@ from normcraft._core.files import write_atomically
 from normcraft.records import Arm, ArmSummary, TrialRecord, Verdict
 from normcraft.report.code import to_code
 from normcraft.report.document import document
+from normcraft.report.figure import curves_figure
 from normcraft.report.html import render_html
+from normcraft.report.notebook import render_notebook
 from normcraft.report.table import render_text
 from normcraft.studies import StudyResult
 
@@ -113,6 +115,14 @@ class Comparison:
             path, force = Path(self.summary.store).with_suffix(".html"), True
         return write_atomically(path, self.html(), force=force)
 
+    def figure(self) -> Any:
+        """The validation curves, to zoom, hover and switch between score and loss.
+
+        Returns:
+            A `plotly.graph_objects.Figure`.
+        """
+        return curves_figure(self.summary, self._result.arms, self.records)
+
     def html(self) -> str:
         """The report as text.
 
@@ -133,12 +143,9 @@ class Comparison:
         return render_text(self.summary)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the whole report in a frame of its own.
+        """What a notebook shows: the sentence, a compact table and the curves.
 
         Returns:
-            HTML.
+            HTML without scripts.
         """
-        from html import escape
-
-        page = escape(self.html(), quote=True)
-        return f'<iframe srcdoc="{page}" style="width:100%;height:760px;border:0"></iframe>'
+        return render_notebook(self.summary, self.records)

@@ -1,9 +1,11 @@
-"""Live progress on stderr: a bar on a terminal, one line a trial elsewhere."""
+"""Live progress: a bar on a terminal or in a notebook, one line a trial elsewhere, on stderr."""
 
 from __future__ import annotations
 
 import sys
 import time
+from html import escape
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -14,19 +16,30 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
+from normcraft.api.show import in_notebook
 from normcraft.records import TrialRecord, TrialSpec
+from normcraft.report.escape import shortened, visible
 from normcraft.studies import Progress
 
-__all__ = ["Lines", "LiveBar", "watcher"]
+__all__ = ["Lines", "LiveBar", "NotebookBar", "watcher"]
+
+# A notebook keeps up with a few messages a second, and an epoch may take milliseconds.
+_SECONDS_BETWEEN = 0.2
+# Characters of an arm's name that leave room for the bar in 80 columns.
+_LONGEST = 30
 
 
 def watcher() -> Progress:
-    """The progress display that suits stderr.
+    """The progress display that suits where it is shown.
 
     Returns:
-        A `LiveBar` on a terminal, else `Lines`.
+        A `NotebookBar` in a notebook, a `LiveBar` on a terminal that can move its cursor, else
+        `Lines`.
     """
-    return LiveBar() if sys.stderr.isatty() else Lines()
+    if in_notebook():
+        return NotebookBar()
+    moves = sys.stderr.isatty() and not Console(stderr=True).is_dumb_terminal
+    return LiveBar() if moves else Lines()
 
 
 class _Tally(Progress):
@@ -37,10 +50,15 @@ class _Tally(Progress):
         self._continued = done
         self._sign = 1 if higher_is_better else -1
         self._scores: dict[str, list[float]] = {}
+        self._running: dict[str, float] = {}
         self._started = time.monotonic()
+
+    def epoch(self, spec: TrialSpec, number: int) -> None:
+        self._running[spec.hash] = number / self.epochs
 
     def record(self, record: TrialRecord) -> None:
         self.done += 1
+        self._running.pop(record.spec.hash, None)
         if record.score is not None:
             self._scores.setdefault(record.spec.arm, []).append(record.score)
 
@@ -49,13 +67,18 @@ class _Tally(Progress):
         print(line, file=sys.stderr, flush=True)
 
     @property
+    def advance(self) -> float:
+        """Trials that are done, and the parts of those that run."""
+        return self.done + sum(self._running.values())
+
+    @property
     def best(self) -> str:
         """The arm with the best mean so far, with that mean."""
         means = {arm: sum(scores) / len(scores) for arm, scores in self._scores.items()}
         if not means:
             return "nothing yet"
         arm = max(means, key=lambda name: self._sign * means[name])
-        return f"{arm} {means[arm]:.4g}"
+        return f"{shortened(arm, _LONGEST)} {means[arm]:.4g}"
 
     @property
     def seconds_left(self) -> float:
@@ -70,14 +93,15 @@ class Lines(_Tally):
     def start(self, *, total: int, done: int, epochs: int, higher_is_better: bool) -> None:
         super().start(total=total, done=done, epochs=epochs, higher_is_better=higher_is_better)
         held = f", {done} of them in the store already" if done else ""
-        print(f"{total} trials of {epochs} epochs{held}", file=sys.stderr, flush=True)
+        length = "1 epoch" if epochs == 1 else f"{epochs} epochs"
+        print(f"{total} trials of {length}{held}", file=sys.stderr, flush=True)
 
     def record(self, record: TrialRecord) -> None:
         super().record(record)
         score = "" if record.score is None else f" {record.score:.4g}"
-        reason = "" if record.reason is None else f" ({record.reason})"
+        reason = "" if record.reason is None else f" ({visible(record.reason)})"
         print(
-            f"trial {self.done}/{self.total}: {record.spec.arm}, seed {record.spec.seed}: "
+            f"trial {self.done}/{self.total}: {visible(record.spec.arm)}, seed {record.spec.seed}: "
             f"{record.outcome}{score}{reason}; best so far {self.best}; "
             f"{self.seconds_left:.0f} s left",
             file=sys.stderr,
@@ -99,21 +123,61 @@ class LiveBar(_Tally):
             console=Console(stderr=True),
             transient=True,
         )
-        self._running: dict[str, float] = {}
         self._task = self._bar.add_task("", total=total, completed=done, best="")
         self._bar.start()
 
     def epoch(self, spec: TrialSpec, number: int) -> None:
-        self._running[spec.hash] = number / self.epochs
-        self._bar.update(self._task, completed=self.done + sum(self._running.values()))
+        super().epoch(spec, number)
+        self._bar.update(self._task, completed=self.advance)
 
     def stopping(self) -> None:
         self._bar.console.print("finishing the running trials; Ctrl-C again stops at once")
 
     def record(self, record: TrialRecord) -> None:
         super().record(record)
-        self._running.pop(record.spec.hash, None)
-        self._bar.update(self._task, completed=self.done, best=f"best so far {self.best}")
+        self._bar.update(self._task, completed=self.advance, best=f"best so far {self.best}")
 
     def finish(self) -> None:
         self._bar.stop()
+
+
+class NotebookBar(_Tally):
+    """A bar in a cell's output that moves with every epoch; when all is done, what was done."""
+
+    def start(self, *, total: int, done: int, epochs: int, higher_is_better: bool) -> None:
+        from IPython.display import display
+
+        super().start(total=total, done=done, epochs=epochs, higher_is_better=higher_is_better)
+        self._ended, self._shown = False, time.monotonic()
+        self._handle: Any = display(self, display_id=True)
+
+    def epoch(self, spec: TrialSpec, number: int) -> None:
+        super().epoch(spec, number)
+        self._show()
+
+    def record(self, record: TrialRecord) -> None:
+        super().record(record)
+        self._show()
+
+    def finish(self) -> None:
+        self._ended, self._shown = True, 0.0
+        self._show()
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        if now - self._shown >= _SECONDS_BETWEEN:
+            self._shown = now
+            self._handle.update(self)
+
+    def __repr__(self) -> str:
+        counted = f"{self.done} of {self.total} trials"
+        if self._ended:
+            return counted
+        return f"{counted}, best so far {self.best}, {self.seconds_left:.0f} s left"
+
+    def _repr_html_(self) -> str:
+        text = escape(repr(self))
+        if self._ended:
+            return f"<p>{text}</p>"
+        value = f'value="{self.advance:.2f}" max="{self.total}"'
+        return f'<p><progress {value} aria-label="trials"></progress> {text}</p>'

@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from normcraft._core.errors import InputError
+from normcraft.api.call import call_text
 from normcraft.api.compare import run_study
 from normcraft.api.comparison import Comparison
 from normcraft.api.prepare import as_dataset, fit_to_model
 from normcraft.api.progress import watcher
+from normcraft.api.show import show
 from normcraft.recipes import load_recipe
 from normcraft.studies import Budget, Grid, Options, Study
 
@@ -58,6 +60,7 @@ def train_and_test(
         >>> [(arm.name, arm.parameters) for arm in result.arms]
         [('none', 93322), ('before_activation+output', 94024)]
     """
+    command = call_text(train_and_test, locals())
     model = load_recipe("blog_cnn")(activation=activation, learning_rate=learning_rate)
     dataset = fit_to_model(as_dataset(data, None), model)
     if replay:
@@ -69,12 +72,11 @@ def train_and_test(
         budget=Budget(_seeds(seeds), epochs, steps_per_epoch),
         options=Options(shuffle=not replay),
         model_name=f"blog_cnn({activation}, {learning_rate:g})",
-        command=f"normcraft.train_and_test({learning_rate!r}, {activation!r}, {epochs}, "
-        f"{steps_per_epoch}, data={dataset.name!r}, seeds={seeds!r}, replay={replay})",
+        command=command,
     )
     comparison = run_study(study, store=store, progress=watcher() if verbose else None)
     if verbose:
-        print(comparison)
+        show(comparison)
     return comparison
 
 

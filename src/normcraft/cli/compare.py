@@ -107,6 +107,7 @@ def compare(
     from normcraft.api.compare import DEFAULT_FOLDER, run_study
     from normcraft.api.prepare import as_dataset, model_and_data
     from normcraft.api.progress import watcher
+    from normcraft.api.show import show
     from normcraft.studies import Budget, Grid, Options, Study
 
     grid = Grid(
@@ -148,7 +149,10 @@ def compare(
     page = _report_path(report, store, force=force)
     comparison = run_study(study, store=store, progress=watcher(), report=str(page))
     _write(comparison, page, output, force=force)
-    _print(comparison, as_json=as_json)
+    if as_json:
+        print(json.dumps(comparison.document()))
+    else:
+        show(comparison)
     return 0 if comparison.best is not None else 1
 
 
@@ -206,16 +210,3 @@ def _write(comparison: Comparison, page: Path, output: Path | None, *, force: bo
     write_atomically(page, comparison.html(), force=True)
     if output is not None and comparison.best is not None:
         write_atomically(output, comparison.best_model_path.read_bytes(), force=force)
-
-
-def _print(comparison: Comparison, *, as_json: bool) -> None:
-    from rich.console import Console
-
-    from normcraft.report.table import render_text, table
-
-    if as_json:
-        print(json.dumps(comparison.document()))
-    elif sys.stdout.isatty():
-        Console().print(table(comparison.summary))
-    else:
-        print(render_text(comparison.summary), end="")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["script_json", "visible", "visible_lines"]
+__all__ = ["script_json", "shortened", "visible", "visible_lines"]
 
 # Control, format (bidirectional overrides are among them), surrogate, line and paragraph separator.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -27,6 +27,27 @@ def visible(text: object) -> str:
         conv\x1b[2J\x0a
     """
     return "".join(_code(c) if unicodedata.category(c) in _HIDDEN else c for c in str(text))
+
+
+def shortened(text: object, longest: int) -> str:
+    r"""The same as `visible`, without the middle of what is too long for its place.
+
+    Args:
+        text: Anything; its `str` is shown.
+        longest: Characters at most.
+
+    Returns:
+        One line of printable text.
+
+    Example:
+        >>> shortened("before_activation/batch/sigmoid", 20)
+        'before_ac…ch/sigmoid'
+    """
+    whole = visible(text)
+    if len(whole) <= longest:
+        return whole
+    half = longest // 2
+    return f"{whole[: longest - half - 1]}\N{HORIZONTAL ELLIPSIS}{whole[-half:]}"
 
 
 def visible_lines(text: str) -> str:

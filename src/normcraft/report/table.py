@@ -17,7 +17,7 @@ from normcraft.report.columns import GAP, Column, columns_for, paired_seeds
 from normcraft.report.escape import visible
 from normcraft.report.numbers import amount
 
-__all__ = ["as_text", "render_text", "table"]
+__all__ = ["as_text", "circumstances", "render_text", "table"]
 
 _STYLES = {"better": "bold green", "equal": "bold cyan", "cannot_tell": "bold yellow"}
 
@@ -106,7 +106,7 @@ class _Report:
         summary = self.summary
         columns, left_out = columns_for(summary, options.max_width)
         yield Text(f"{visible(summary.model)} on {visible(summary.data)}", style="bold")
-        yield Text(_circumstances(summary), style="dim")
+        yield Text(circumstances(summary), style="dim")
         yield ""
         if summary.arms:
             yield _grid(summary, columns)
@@ -120,7 +120,12 @@ class _Report:
                 yield Text(f"{label:6} {visible(path)}", overflow="fold")
 
 
-def _circumstances(summary: Summary) -> str:
+def circumstances(summary: Summary) -> str:
+    """How much was run, how long it took and how.
+
+    Returns:
+        For example `"8 paired seeds, 24 trials, 34.3 s, trainer fit, executor local"`.
+    """
     seeds = paired_seeds(summary)
     parts = [f"{seeds} paired {'seed' if seeds == 1 else 'seeds'}"] if seeds else []
     trials = f"{summary.trials} {'trial' if summary.trials == 1 else 'trials'}"
