@@ -3,14 +3,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from normcraft.report import curves_figure
 from normcraft.report.curves import curve, trials_of
+from normcraft.report.escape import shortened, visible
 from normcraft.report.forest import differences_figure
 from normcraft.report.numbers import ScoreFormat, amount, score_format
 from normcraft.report.paired import paired_differences
 from normcraft.report.palette import strokes
 from normcraft.report.rates import learning_rates_figure
+from normcraft.report.ticks import linear_ticks, log_ticks
 
 
 def trace_of(figure, arm, mode, quantity="score"):
@@ -192,3 +196,39 @@ def test_a_difference_that_rounds_to_nothing_has_no_sign():
     assert form.difference(-0.02) == "\N{MINUS SIGN}2.0"
     assert form.interval((-0.01, 0.02), "+") == "\N{MINUS SIGN}1.0 to +2.0"
     assert form.interval((math.nan, 1.0)) == ""
+
+
+def test_intervals_that_rounding_made_ask_for_no_digits(comparison):
+    summary, _, _ = comparison()
+    rounding = (0.1 - 1e-17, 0.1 + 1e-17)
+    same = replace(summary.arms[1], interval=(0.1, 0.1), difference_interval=rounding, difference=0)
+    assert score_format(replace(summary, arms=(same,))).digits == 1
+
+
+positive = st.floats(1e-6, 1e6)
+
+
+@given(low=st.floats(-1e6, 1e6), width=positive, most=st.integers(2, 12))
+def test_linear_ticks_are_even_within_and_neither_few_nor_many(low, width, most):
+    high = low + width
+    assume(width > 1e-6 * abs(low))
+    ticks = np.array(linear_ticks(low, high, most))
+    assert (most - 1) / 2.5 - 1 <= len(ticks) <= most + 1
+    assert ((low - 1e-9 * width <= ticks) & (ticks <= high + 1e-9 * width)).all()
+    np.testing.assert_allclose(np.diff(ticks), np.diff(ticks)[:1].repeat(len(ticks) - 1), rtol=1e-6)
+
+
+@given(low=positive, ratio=st.floats(50, 1e9))
+def test_log_ticks_are_within_and_there_are_some(low, ratio):
+    ticks = log_ticks(low, ratio * low)
+    assert 2 <= len(ticks) <= 14
+    assert all(low <= tick <= ratio * low for tick in ticks)
+
+
+@given(name=st.text(), longest=st.integers(3, 60))
+def test_a_shortened_name_is_no_longer_and_keeps_both_ends(name, longest):
+    short, whole = shortened(name, longest), visible(name)
+    assert len(short) <= longest or short == whole
+    assert len(short) <= longest or len(whole) <= longest
+    assert whole.startswith(short[: longest // 3])
+    assert whole.endswith(short[-(longest // 3) :])

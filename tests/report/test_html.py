@@ -206,6 +206,28 @@ def test_activations_are_averaged_over_trials(comparison):
     ]
 
 
+def test_trials_that_did_not_finish_are_listed_with_their_reasons(comparison):
+    summary, arms, records = comparison(rates=(0.01, 0.05))
+    failed = {"outcome": "failed", "score": None, "reason": "MemoryError: <no> room"}
+    changed = [replace(r, **failed) if r.spec.seed in {1, 4} else r for r in records]
+    rows = page.unfinished(changed)
+    assert {"arm": "none", "outcome": "failed", "seeds": "1, 1, 4, 4"}.items() <= rows[0].items()
+    assert [row["seeds"] for row in rows if row["outcome"] == "diverged"] == ["2, 5"]
+    found = Page(render_html(summary, arms, changed))
+    assert "MemoryError: <no> room" in found.text
+    assert "no" not in found.tags
+    assert "2 of 48 trials diverged and count at chance" in found.text
+    assert "did not finish" not in Page(render_html(*comparison())).text
+
+
+def test_the_backends_that_ran_are_said(comparison):
+    summary, arms, records = comparison()
+    spec = replace(records[0].spec, backend="torch 2.9.0")
+    text = Page(render_html(summary, arms, [replace(records[0], spec=spec)])).text
+    assert "KERAS_BACKEND=torch" in text
+    assert "KERAS_BACKEND" not in Page(render_html(summary, arms, ())).text
+
+
 def test_machines_are_listed_once_each(comparison):
     _, _, records = comparison(seeds=2)
     other = replace(records[0], machine={"system": "other"})

@@ -35,6 +35,17 @@ def test_no_line_is_too_long_and_no_number_is_cut(comparison, width, rates):
     assert {n for line in rows[3:] for n in NUMBER.findall(line)} <= whole | {"95%"}
 
 
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_very_long_names_break_no_line(comparison, width):
+    names = ("none", "layer" * 60, "\N{CJK UNIFIED IDEOGRAPH-5C64}" * 100)
+    summary, _, _ = comparison(names=names, rates=(0.01, 0.05), store="s" * 300, notes=("n" * 300,))
+    lines = render_text(summary, width=width).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    text = "".join("".join(lines).split())
+    assert "s" * 300 in text
+    assert all(f"{100 * arm.mean:.1f}" in text for arm in summary.arms)
+
+
 def test_what_does_not_fit_is_named(comparison):
     summary, _, _ = comparison(rates=(0.001, 0.01))
     assert "left out at this width: " in render_text(summary, width=60)

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from normcraft.records import Summary
-from normcraft.report.escape import visible
+from normcraft.report.escape import shortened
 
-__all__ = ["INK", "ZONE", "layout", "plotly_text", "score_axis"]
+__all__ = ["INK", "ZONE", "layout", "metric_text", "plotly_text", "score_axis"]
 
 # Greys that show on white and on black alike; the report gives the text the page's own color.
 INK = "#808080"
 ZONE = "rgba(128,128,128,0.15)"
+# Characters of a name that fit a figure on a phone, alone and within an axis title.
+_LONGEST = 36
+_LONGEST_IN_TITLE = 20
 _GRID = "rgba(128,128,128,0.25)"
 
 
@@ -57,17 +60,31 @@ def score_axis(summary: Summary, before: str = "") -> dict[str, Any]:
         Settings of an axis.
     """
     unit = " (%)" if summary.as_fraction else ""
-    return {"title": {"text": f"{before}{plotly_text(summary.metric)}{unit}"}, "type": "linear"}
+    title = f"{before}{metric_text(summary)}{unit}"
+    return {"title": {"text": title}, "type": "linear"}
 
 
-def plotly_text(name: str) -> str:
-    """A name for Plotly, which reads some HTML in its texts.
+def metric_text(summary: Summary) -> str:
+    """The metric's name for the title of an axis.
 
     Returns:
-        Text in which nothing is a tag and nothing acts.
+        Text as `plotly_text` gives it, shorter.
+    """
+    return plotly_text(summary.metric, longest=_LONGEST_IN_TITLE)
+
+
+def plotly_text(name: str, *, longest: int = _LONGEST) -> str:
+    """A name for Plotly, which reads some HTML in its texts and breaks no lines.
+
+    Args:
+        name: The name.
+        longest: Characters from which it loses its middle.
+
+    Returns:
+        Text in which nothing is a tag and nothing acts; a long name without its middle.
 
     Example:
         >>> plotly_text("<b>conv</b>")
         '&lt;b&gt;conv&lt;/b&gt;'
     """
-    return html.escape(visible(name), quote=False)
+    return html.escape(shortened(name, longest), quote=False)

@@ -10,7 +10,7 @@ from typing import Literal
 from normcraft.records import ArmSummary, TrialRecord
 from normcraft.report.numbers import finite
 
-__all__ = ["CurvePoint", "Quantity", "curve", "judged_mean", "trials_of"]
+__all__ = ["CurvePoint", "Quantity", "curve", "has_curves", "judged_mean", "trials_of"]
 
 Quantity = Literal["score", "loss"]
 
@@ -67,6 +67,15 @@ def curve(trials: Iterable[TrialRecord], quantity: Quantity) -> list[CurvePoint]
         CurvePoint(epoch, fmean(found), min(found), max(found), len(found))
         for epoch, found in sorted(values.items())
     ]
+
+
+def has_curves(records: Iterable[TrialRecord], quantity: Quantity) -> bool:
+    """Whether any trial has a validation curve of this quantity.
+
+    Returns:
+        False for scores where the metric is the loss.
+    """
+    return bool(curve(records, quantity))
 
 
 def judged_mean(trials: Iterable[TrialRecord], quantity: Quantity) -> float | None:

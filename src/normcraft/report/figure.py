@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from normcraft.records import Arm, ArmSummary, Summary, TrialRecord
 from normcraft.report.axes import layout, plotly_text, score_axis
-from normcraft.report.curves import CurvePoint, Quantity, curve, judged_mean, trials_of
+from normcraft.report.curves import CurvePoint, Quantity, curve, has_curves, judged_mean, trials_of
 from normcraft.report.escape import visible
 from normcraft.report.numbers import score_format
 from normcraft.report.palette import Stroke, strokes
+from normcraft.report.ticks import is_wide, linear_ticks, log_ticks
 
-__all__ = ["curves_figure", "has_curves"]
+__all__ = ["curves_figure"]
 
 
 def curves_figure(
@@ -47,8 +48,9 @@ def curves_figure(
     """
     import plotly.graph_objects as go
 
-    last = max((len(record.curve) for record in records), default=0)
-    epochs = {"title": {"text": "epoch"}, "dtick": max(1, round(last / 12)), "tick0": 1}
+    last = max((len(record.curve) for record in records), default=0) or 1
+    ticks = linear_ticks(0.5, last + 0.5, 12, least_step=1)
+    epochs = {"title": {"text": "epoch"}, "tickvals": ticks, "range": [0.5, last + 0.5]}
     figure = go.Figure(layout=layout(epochs, {}) | {"hovermode": "x unified"})
     wanted: list[Quantity] = ["score", "loss"] if quantity == "both" else [quantity]
     shown = [each for each in wanted if has_curves(records, each)]
@@ -62,15 +64,6 @@ def curves_figure(
     if len(shown) > 1:
         figure.update_layout(updatemenus=[_switch(figure, axes)])
     return figure
-
-
-def has_curves(records: Iterable[TrialRecord], quantity: Quantity) -> bool:
-    """Whether any trial has a validation curve of this quantity.
-
-    Returns:
-        False for scores where the metric is the loss.
-    """
-    return bool(curve(records, quantity))
 
 
 def _traces(
@@ -90,20 +83,23 @@ def _traces(
         "visible": shown,
         "type": "scatter",
     }
-    traces = [_band(points, scale, stroke), _line(summary, arm, points, scale, stroke)]
+    opacity = 0.6 / max(len(summary.arms), 4)  # many bands lie upon each other
+    traces = [_band(points, scale, stroke, opacity), _line(summary, arm, points, scale, stroke)]
     if points and judged is not None:
         traces.append(_judged(summary, arm, points[-1].epoch, judged, scale, stroke))
     return [common | trace for trace in traces if points]
 
 
-def _band(points: Sequence[CurvePoint], scale: float, stroke: Stroke) -> dict[str, Any]:
+def _band(
+    points: Sequence[CurvePoint], scale: float, stroke: Stroke, opacity: float
+) -> dict[str, Any]:
     epochs = [point.epoch for point in points]
     low, high = [scale * p.low for p in points], [scale * p.high for p in points]
     return {
         "x": epochs + epochs[::-1],
         "y": high + low[::-1],
         "fill": "toself",
-        "fillcolor": stroke.faint(0.15),
+        "fillcolor": stroke.faint(opacity),
         "line": {"width": 0},
         "mode": "lines",
         "hoverinfo": "skip",
@@ -134,7 +130,7 @@ def _judged(
     return {
         "x": [epoch],
         "y": [scale * mean],
-        "name": plotly_text(f"{arm.name}, re-estimated"),
+        "name": f"{plotly_text(arm.name)}, re-estimated",
         "mode": "markers",
         "marker": {"symbol": "diamond", "size": 11, "color": stroke.color},
         "cliponaxis": False,
@@ -151,8 +147,11 @@ def _axis(summary: Summary, figure: Any, quantity: Quantity) -> dict[str, Any]:
     if quantity == "score":
         return score_axis(summary, "validation ")
     values = [y for trace in figure.data if trace.meta == "loss" for y in trace.y]
-    wide = min(values) > 0 and max(values) > 50 * min(values)
-    return {"title": {"text": "validation loss"}, "type": "log" if wide else "linear"}
+    axis: dict[str, Any] = {"title": {"text": "validation loss"}, "type": "linear"}
+    if not is_wide(values):
+        return axis
+    ticks = log_ticks(min(values), max(values))
+    return axis | {"type": "log", "tickvals": ticks, "ticktext": [f"{t:g}" for t in ticks]}
 
 
 def _switch(figure: Any, axes: Mapping[Quantity, Mapping[str, Any]]) -> dict[str, Any]:

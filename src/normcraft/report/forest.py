@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from normcraft.records import ArmSummary, Summary, TrialRecord
-from normcraft.report.axes import INK, ZONE, layout, plotly_text
+from normcraft.report.axes import INK, ZONE, layout, metric_text, plotly_text
 from normcraft.report.numbers import ScoreFormat, finite, score_format
 from normcraft.report.paired import paired_differences
 from normcraft.report.palette import strokes
@@ -39,7 +39,7 @@ def differences_figure(summary: Summary, records: Sequence[TrialRecord]) -> Any:
         if finite(arm.difference) is not None:
             figure.add_trace(_mean(arm, form, row, color))
         label = {"text": plotly_text(arm.name), "x": 0, "y": row - 0.34, "showarrow": False}
-        figure.add_annotation(label | {"xref": "paper", "xanchor": "left"})
+        figure.add_annotation(label | {"xref": "paper", "xanchor": "left", "font": {"size": 12}})
     effect = form.scale * summary.verdict.smallest_effect
     figure.add_vrect(x0=-effect, x1=effect, fillcolor=ZONE, line_width=0, layer="below")
     figure.add_vline(x=0, line_color=INK, line_width=1.5)
@@ -48,7 +48,7 @@ def differences_figure(summary: Summary, records: Sequence[TrialRecord]) -> Any:
 
 def _layout(summary: Summary, form: ScoreFormat, rows: int) -> dict[str, Any]:
     unit = f"{form.difference_unit.strip()} of " if form.difference_unit else ""
-    x = {"title": {"text": f"{unit}{plotly_text(summary.metric)}"}}
+    x = {"title": {"text": f"{unit}{metric_text(summary)}"}}
     y = {"range": [rows - 0.35, -0.6], "showticklabels": False, "showgrid": False}
     height = _ROW_PIXELS * max(rows, 1) + 64
     return layout(x, y) | {"height": height, "showlegend": False, "hovermode": "closest"}

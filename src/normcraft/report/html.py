@@ -14,12 +14,14 @@ from normcraft._core.errors import NormcraftError
 from normcraft.records import Arm, Summary, TrialRecord
 from normcraft.report import page
 from normcraft.report.code import to_code
-from normcraft.report.curves import Quantity
+from normcraft.report.curves import Quantity, has_curves
 from normcraft.report.escape import script_json, visible, visible_lines
-from normcraft.report.figure import curves_figure, has_curves
+from normcraft.report.figure import curves_figure
 from normcraft.report.forest import differences_figure
 from normcraft.report.numbers import amount, finite, score_format
 from normcraft.report.rates import learning_rates_figure, several_rates
+from normcraft.report.still import curves_svg
+from normcraft.report.templates import template
 
 __all__ = ["render_html"]
 
@@ -64,7 +66,7 @@ def render_html(
 
     figures = _figures(summary, arms, records)
     quantities: tuple[Quantity, ...] = ("score", "loss")
-    text: str = _template().render(
+    text: str = template("report.html.j2").render(
         _assets()
         | _heading(summary)
         | _code(summary, arms, code)
@@ -73,31 +75,19 @@ def render_html(
             "rows": page.arm_rows(summary),
             "form": score_format(summary, minus="\N{MINUS SIGN}"),
             "figures": figures,
+            "still": Markup(curves_svg(summary, records)),
             "figures_json": Markup(script_json(json.dumps(figures, allow_nan=False))),
             "diverged": sum(arm.outcomes.get("diverged", 0) for arm in summary.arms),
             "curves": {each: page.curve_rows(summary, records, each) for each in quantities},
             "activations": page.activations(summary, records),
             "edits": page.edits(arms),
+            "unfinished": page.unfinished(records),
+            "backends": page.backends(records),
             "machines": page.machines(records),
             "command": visible_lines(summary.command or ""),
         }
     )
     return text
-
-
-@cache
-def _template() -> Any:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("normcraft.report", "assets"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["visible"] = visible
-    return environment.get_template("report.html.j2")
 
 
 @cache
@@ -145,7 +135,7 @@ def _heading(summary: Summary) -> dict[str, str]:
     ended = f"{summary.trials} of {summary.planned} trials"
     return {
         "title": visible(f"{summary.model} on {summary.data}"),
-        "badge": _BADGES[summary.verdict.outcome],
+        "badge": _BADGES[summary.verdict.outcome] + ("" if summary.complete else " so far"),
         "running": "" if summary.complete else f"running: {ended}",
         "duration": amount(summary.seconds) or "0",
     }

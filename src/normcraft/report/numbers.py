@@ -84,7 +84,9 @@ def score_format(summary: Summary, minus: str = "-") -> ScoreFormat:
     """
     scale = 100.0 if summary.as_fraction else 1.0
     bounds = [arm.interval for arm in summary.arms] + [a.difference_interval for a in summary.arms]
-    widths = [scale * (high - low) for low, high in filter(None, bounds) if high > low]
+    widths = [high - low for low, high in filter(None, bounds) if math.isfinite(high - low)]
+    rounding = 1e-9 * max((abs(arm.mean or 0.0) for arm in summary.arms), default=0.0)
+    widths = [scale * width for width in widths if width > rounding]
     widths = widths or [scale * abs(a.difference) for a in summary.arms if a.difference]
     widths = [width for width in widths if math.isfinite(width)]
     exponent = math.floor(math.log10(min(widths))) if widths else -1

@@ -14,7 +14,17 @@ from normcraft.report.escape import visible
 from normcraft.report.numbers import ScoreFormat, amount, finite, rate, score_format
 from normcraft.report.palette import strokes
 
-__all__ = ["ArmRow", "activations", "arm_rows", "curve_rows", "edits", "machines", "shown_arm"]
+__all__ = [
+    "ArmRow",
+    "activations",
+    "arm_rows",
+    "backends",
+    "curve_rows",
+    "edits",
+    "machines",
+    "shown_arm",
+    "unfinished",
+]
 
 _OUTCOMES = {
     "better": "better",
@@ -126,6 +136,28 @@ def _cell(point: CurvePoint | None, form: ScoreFormat, quantity: Quantity) -> st
     return texts[0] if point.seeds == 1 else f"{texts[0]} ({texts[1]} to {texts[2]})"
 
 
+def unfinished(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
+    """Trials that did not finish, those of one arm and one reason together.
+
+    Returns:
+        One dictionary a group with its arm, outcome, reason and seeds, printable.
+    """
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for record in records:
+        if record.outcome != "finished":
+            key = (record.spec.arm, record.outcome, record.reason or "")
+            groups.setdefault(key, []).append(record.spec.seed)
+    return [
+        {
+            "arm": visible(arm),
+            "outcome": outcome,
+            "reason": visible(reason),
+            "seeds": ", ".join(map(str, sorted(seeds))),
+        }
+        for (arm, outcome, reason), seeds in groups.items()
+    ]
+
+
 def edits(arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """What was changed to make each arm.
 
@@ -192,6 +224,16 @@ def shown_arm(summary: Summary, arms: Sequence[Arm]) -> Arm | None:
     means = {arm.name: sign * arm.mean for arm in summary.arms if finite(arm.mean) is not None}  # type: ignore[operator]
     best = summary.verdict.winner or max(means, key=means.__getitem__, default=None)
     return next((arm for arm in arms if arm.name == best), None)
+
+
+def backends(records: Sequence[TrialRecord]) -> list[str]:
+    """Names of the Keras backends that the trials ran on.
+
+    Returns:
+        Printable names, in the order of the records.
+    """
+    names = dict.fromkeys(record.spec.backend.partition(" ")[0] for record in records)
+    return [visible(name) for name in names if name]
 
 
 def machines(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
