@@ -147,11 +147,11 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(run, model, table, 
 
     train, calls = FitTrainer.train, []
 
-    def interrupted(self, spec, data):
+    def interrupted(self, spec, data, **named):
         calls.append(spec)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return train(self, spec, data)
+        return train(self, spec, data, **named)
 
     monkeypatch.setattr(FitTrainer, "train", interrupted)
     arguments = ["compare", model, "--data", table, *QUICK, "--store", "s.db"]
