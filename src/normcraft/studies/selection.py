@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from normcraft._core.errors import InputError
 
-__all__ = ["RELATIVE_TIE", "FloatArray", "chosen_rates", "chosen_values"]
+__all__ = ["RELATIVE_TIE", "FloatArray", "chosen_rates", "chosen_values", "finite_scores"]
 
 FloatArray = NDArray[np.float64]
 
@@ -15,6 +15,36 @@ FloatArray = NDArray[np.float64]
 # the rounding of a sum of a hundred float64 scores (1e-14), so that neither the order of seeds nor
 # a shift of all scores decides, and well below any difference that float32 training can show.
 RELATIVE_TIE = 1e-12
+
+
+def finite_scores(scores: FloatArray) -> FloatArray:
+    """The scores as float64, if they can be compared.
+
+    Args:
+        scores: Shape `(..., seeds, learning_rates)`.
+
+    Returns:
+        The same scores.
+
+    Raises:
+        InputError: Where there is no seed or no rate, or a score is not finite.
+
+    Example:
+        >>> finite_scores([[1, 2]])
+        array([[1., 2.]])
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim < 2 or 0 in scores.shape[-2:]:
+        raise InputError(
+            "scores cannot be compared",
+            received=f"shape {scores.shape}",
+            expected="(seeds, learning_rates), at least one of each",
+        )
+    if not np.isfinite(scores).all():
+        raise InputError(
+            "a score is not a finite number", hint="leave out the seeds that have no result"
+        )
+    return scores
 
 
 def chosen_rates(scores: FloatArray) -> NDArray[np.intp]:
@@ -34,24 +64,11 @@ def chosen_rates(scores: FloatArray) -> NDArray[np.intp]:
     Returns:
         Indices of learning rates, shape `(..., seeds)`.
 
-    Raises:
-        InputError: Where there is no seed or no rate, or a score is not finite.
-
     Example:
         >>> chosen_rates(np.array([[0.9, 0.8], [0.7, 0.8], [0.6, 0.8]]))
         array([1, 1, 0])
     """
-    scores = np.asarray(scores, dtype=np.float64)
-    if scores.ndim < 2 or 0 in scores.shape[-2:]:
-        raise InputError(
-            "scores cannot be compared",
-            received=f"shape {scores.shape}",
-            expected="(seeds, learning_rates), at least one of each",
-        )
-    if not np.isfinite(scores).all():
-        raise InputError(
-            "a score is not a finite number", hint="leave out the seeds that have no result"
-        )
+    scores = finite_scores(scores)
     seeds = scores.shape[-2]
     total = scores.sum(axis=-2, keepdims=True)
     others = (total - scores) / (seeds - 1) if seeds > 1 else scores

@@ -26,6 +26,8 @@ code holds sums over seeds rather than means, which keeps whole numbers whole.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from math import floor
 
@@ -33,9 +35,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normcraft._core.errors import InputError
-from normcraft.studies.selection import RELATIVE_TIE, FloatArray, chosen_values
+from normcraft.studies.selection import RELATIVE_TIE, FloatArray, chosen_values, finite_scores
 
-__all__ = ["Interval", "interval", "mean_interval", "p_value", "pairs_needed"]
+__all__ = ["Interval", "SignFlipTest", "interval", "mean_interval", "p_value", "pairs_needed"]
 
 Interval = tuple[float, float]
 
@@ -45,35 +47,117 @@ SAMPLED_FLIPS = 2 ** (EXACT_PAIRS - 1)
 CHUNK_ELEMENTS = 2**20
 
 
+@dataclass(frozen=True, eq=False)
+class SignFlipTest:
+    """Every flip of two paired arms, once: the p-value and the intervals at any level follow.
+
+    Attributes:
+        sums: Sum of the paired differences under each flip, shape `(flips,)`, the identity first.
+        balances: Sum of each flip's signs, shape `(flips,)`.
+        pairs: Paired seeds.
+        tie: Sums that differ by no more than this are equal (`selection.RELATIVE_TIE` of the
+            largest score, a seed).
+
+    Example:
+        >>> a = np.array([[3.0], [1.0], [2.0], [5.0], [4.0], [6.0]])
+        >>> test = SignFlipTest.of(a, np.zeros((6, 1)))
+        >>> test.p_value, test.interval(0.05)
+        (0.03125, (1.0, 6.0))
+    """
+
+    sums: FloatArray
+    balances: NDArray[np.intp]
+    pairs: int
+    tie: float
+
+    @classmethod
+    def of(cls, a: FloatArray, b: FloatArray) -> SignFlipTest:
+        """The test of arm `a` against arm `b`.
+
+        Args:
+            a: Scores, shape `(seeds, learning_rates)`, higher is better.
+            b: Scores of the same seeds and learning rates.
+
+        Returns:
+            The test.
+
+        Raises:
+            InputError: If the shapes differ.
+        """
+        if np.ndim(a) != 2 or np.shape(a) != np.shape(b):
+            raise InputError(
+                "arms are not paired",
+                received=f"shapes {np.shape(a)} and {np.shape(b)}",
+                expected="(seeds, learning_rates), the same for both",
+            )
+        a, b = finite_scores(a), finite_scores(b)
+        flips = _flips(len(a))
+        sums = _sums_of_differences(a, b, flips)
+        tie = len(a) * RELATIVE_TIE * max(np.abs(a).max(), np.abs(b).max())
+        return cls(sums, len(a) - 2 * flips.sum(axis=1), len(a), tie)
+
+    @cached_property
+    def p_value(self) -> float:
+        """The two-sided p-value, between 2 / 2**pairs and 1.
+
+        Exact to 16 pairs. Beyond, a fixed random sample of 32,767 flips and the identity,
+        p = (1 + hits) / 32,768, which is valid as well (Phipson and Smyth 2010). Flips that differ
+        from T by rounding alone count as ties.
+        """
+        return float(np.mean(np.abs(self.sums) >= abs(self.sums[0]) - self.tie))
+
+    def interval(self, level: float) -> Interval | None:
+        """All shifts of `a - b` that the test does not reject at `level`.
+
+        It excludes 0 exactly where `p_value <= level`. Under a pure shift it covers with a
+        probability of at least `1 - level`.
+
+        Args:
+            level: Error probability of the test that is inverted.
+
+        Returns:
+            `(low, high)`, or None where so few pairs can reject nothing (at 0.05: fewer than six).
+        """
+        _check_level(level)
+        observed, moved = self.sums[0], self.balances < self.pairs
+        rank = floor(level * len(self.sums)) - np.count_nonzero(~moved)
+        if rank < 0:
+            return None
+        sums, balances = self.sums[moved], self.balances[moved]
+        ends = np.stack(
+            [
+                (observed + sums) / (self.pairs + balances),
+                (observed - sums) / (self.pairs - balances),
+            ]
+        )
+        inside = [observed / self.pairs]
+        if self.p_value > level:  # a tie within rounding is not rejected: nor is it left out
+            inside.append(0.0)
+        low = min(np.sort(ends.min(axis=0))[rank], *inside)
+        high = max(np.sort(ends.max(axis=0))[::-1][rank], *inside)
+        return float(low), float(high)
+
+
 def p_value(a: FloatArray, b: FloatArray) -> float:
     """The two-sided p-value of arm `a` against arm `b`, the choice of learning rates included.
-
-    Exact to 16 pairs. Beyond, a fixed random sample of 32,767 flips and the identity,
-    p = (1 + hits) / 32,768, which is valid as well (Phipson and Smyth 2010). Flips that differ from
-    T by rounding alone count as ties (`selection.RELATIVE_TIE` of the largest score).
 
     Args:
         a: Scores, shape `(seeds, learning_rates)`, higher is better.
         b: Scores of the same seeds and learning rates.
 
     Returns:
-        A p-value between 2 / 2**seeds and 1.
+        `SignFlipTest.p_value`.
 
     Example:
         >>> a = np.array([[0.93], [0.91], [0.95], [0.92], [0.94], [0.92]])
         >>> p_value(a, a - 0.02) == 2 / 2**6
         True
     """
-    a, b = _paired(a, b)
-    sums, _ = _reference(a, b)
-    return _share(sums, a, b)
+    return SignFlipTest.of(a, b).p_value
 
 
 def interval(a: FloatArray, b: FloatArray, *, level: float = 0.05) -> Interval | None:
     """The interval of `a - b`: all shifts that the sign-flip test does not reject at `level`.
-
-    It excludes 0 exactly where `p_value(a, b) <= level`. Under a pure shift it covers with a
-    probability of at least `1 - level`.
 
     Args:
         a: Scores, shape `(seeds, learning_rates)`, higher is better.
@@ -81,32 +165,14 @@ def interval(a: FloatArray, b: FloatArray, *, level: float = 0.05) -> Interval |
         level: Error probability of the test that is inverted.
 
     Returns:
-        `(low, high)`, or None where so few pairs can reject nothing (at 0.05: fewer than six).
+        `SignFlipTest.interval`.
 
     Example:
         >>> a = np.array([[3.0], [1.0], [2.0], [5.0], [4.0], [6.0]])
         >>> interval(a, np.zeros((6, 1)))
         (1.0, 6.0)
     """
-    a, b = _paired(a, b)
-    _check_level(level)
-    sums, balances = _reference(a, b)
-    observed, moved = sums[0], balances < len(a)
-    rank = floor(level * len(sums)) - np.count_nonzero(~moved)
-    if rank < 0:
-        return None
-    ends = np.stack(
-        [
-            (observed + sums[moved]) / (len(a) + balances[moved]),
-            (observed - sums[moved]) / (len(a) - balances[moved]),
-        ]
-    )
-    inside = [observed / len(a)]
-    if _share(sums, a, b) > level:  # a tie within rounding is not rejected: nor is it left out
-        inside.append(0.0)
-    low = min(np.sort(ends.min(axis=0))[rank], *inside)
-    high = max(np.sort(ends.max(axis=0))[::-1][rank], *inside)
-    return float(low), float(high)
+    return SignFlipTest.of(a, b).interval(level)
 
 
 def mean_interval(values: FloatArray, *, level: float = 0.05) -> Interval | None:
@@ -146,31 +212,22 @@ def pairs_needed(level: float) -> int:
     return next(pairs for pairs in count(1) if 2.0 ** (1 - pairs) <= level)
 
 
-def _paired(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if a.ndim != 2 or a.shape != b.shape:
-        raise InputError(
-            "arms are not paired",
-            received=f"shapes {a.shape} and {b.shape}",
-            expected="(seeds, learning_rates), the same for both",
-        )
-    return a, b
-
-
 def _check_level(level: float) -> None:
     if not 0 < level < 1:
         raise InputError("not an error probability", received=f"{level}", expected="0 < level < 1")
 
 
-def _reference(a: FloatArray, b: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
-    # The sum of differences and the sum of signs of every flip, (flips,); the identity first.
-    flips = _flips(len(a))
+def _sums_of_differences(a: FloatArray, b: FloatArray, flips: NDArray[np.bool_]) -> FloatArray:
+    # The sum of differences under every flip, (flips,).
+    if a.shape[1] == 1:  # nothing to choose
+        sums: FloatArray = (1 - 2 * flips.astype(np.float64)) @ (a - b)[:, 0]
+        return sums
     step = max(1, CHUNK_ELEMENTS // max(1, a.size))
     chunks = [flips[start : start + step, :, None] for start in range(0, len(flips), step)]
     differences = [
         chosen_values(np.where(swap, b, a)) - chosen_values(np.where(swap, a, b)) for swap in chunks
     ]
-    return np.concatenate(differences).sum(axis=1), len(a) - 2 * flips.sum(axis=1)
+    return np.concatenate(differences).sum(axis=1)
 
 
 def _flips(pairs: int) -> NDArray[np.bool_]:
@@ -181,8 +238,3 @@ def _flips(pairs: int) -> NDArray[np.bool_]:
     flips = np.random.default_rng(0).integers(0, 2, (SAMPLED_FLIPS, pairs), dtype=np.bool_)
     flips[0], flips[:, 0] = False, False
     return flips
-
-
-def _share(sums: FloatArray, a: FloatArray, b: FloatArray) -> float:
-    tie = len(a) * RELATIVE_TIE * max(np.abs(a).max(), np.abs(b).max())
-    return float(np.mean(np.abs(sums) >= abs(sums[0]) - tie))

@@ -16,7 +16,7 @@ import numpy as np
 from normcraft._core.errors import InputError
 from normcraft.records import Verdict, VerdictOutcome
 from normcraft.studies.selection import FloatArray, chosen_values
-from normcraft.studies.signflip import Interval, interval, p_value
+from normcraft.studies.signflip import Interval, SignFlipTest
 from normcraft.studies.wording import Metric, Wording, detectable, too_few
 
 __all__ = ["Comparison", "Metric", "compare_with_baseline", "decide", "holm"]
@@ -110,11 +110,12 @@ def compare_with_baseline(
         raise InputError(
             "not a smallest effect", received=f"{smallest_effect}", expected="zero or more"
         )
-    adjusted, levels = holm([p_value(arm, baseline) for arm in others.values()], level=level)
+    tests = [SignFlipTest.of(arm, baseline) for arm in others.values()]
+    adjusted, levels = holm([test.p_value for test in tests], level=level)
     reference = chosen_values(baseline).mean()
     found = []
-    for (name, arm), p, step in zip(others.items(), adjusted, levels, strict=True):
-        bounds = interval(arm, baseline, level=step)
+    for (name, arm), test, p, step in zip(others.items(), tests, adjusted, levels, strict=True):
+        bounds = test.interval(step)
         difference = float(chosen_values(arm).mean() - reference)
         outcome = _outcome(bounds, smallest_effect)
         found.append(Comparison(name, difference, bounds, step, p, outcome))
