@@ -10,8 +10,8 @@ that nearly tie, 200 seeds: 1,200 trials, run by `Study` through worker, trainer
 under a new name, pairs them at random, and hands the relabelled records to `studies.summarize`.
 Those arms differ in nothing but their name, so any winner is a false one. `--smallest-effect` is 0:
 a winner under a larger one is a winner under 0 as well. Pools: accuracy as it is; the loss, to be
-minimised; accuracy where a quarter of the trials at the highest rate diverged; and both halves of
-the seeds by themselves.
+minimised; accuracy where a quarter of the trials at the highest rate diverged; both halves of the
+seeds by themselves; and the accuracy of the other arm, whose scores spread more.
 
 **What the bound covers.** Given the pool, comparisons are independent draws, so the Clopper-Pearson
 bound holds for the rate that this pool has. Each seed is as likely to land in any arm at any pair,
@@ -19,7 +19,9 @@ whatever the pool holds, and that is all that the sign-flip test assumes: no poo
 above the level. The halves, which share no trial, show what another pool does.
 
 **Power**: a gain that is added to all scores of one arm. **Coverage**: whether the intervals hold
-that gain. **Real pairs**: both arms of the pool, each pair from one seed.
+that gain. **Real pairs**: both arms of the pool, each pair from one seed; and the same with equal
+means, which the test does not promise anything about: those arms do not differ in their name alone,
+but their scores spread differently.
 
 Exit 1 where the bound of any pool and family is above 7.5%.
 """
@@ -114,13 +116,13 @@ def trained(study: Study, path: Path) -> dict[str, tuple[Row, ...]]:
     }
 
 
-def pools(rows: Sequence[Row], random: Random) -> Iterator[Pool]:
+def pools(every: dict[str, tuple[Row, ...]], random: Random) -> Iterator[Pool]:
     """The pools of the false-winner rate.
 
     Yields:
-        Accuracy, loss, accuracy with diverged trials, and the halves.
+        Accuracy, loss, accuracy with diverged trials, the halves, and the other arm.
     """
-    rows = tuple(rows)
+    other, rows = (every[arm] for arm in ARMS)
     yield Pool("accuracy", rows)
     yield Pool("loss", tuple(tuple(map(judged_by_loss, row)) for row in rows), "loss")
     lost = random.random(len(rows)) < DIVERGED
@@ -132,6 +134,7 @@ def pools(rows: Sequence[Row], random: Random) -> Iterator[Pool]:
     half = len(rows) // 2
     yield Pool("accuracy, first half of the seeds", rows[:half])
     yield Pool("accuracy, second half of the seeds", rows[half:])
+    yield Pool("accuracy without normalization", other)
 
 
 def judged_by_loss(record: TrialRecord) -> TrialRecord:
@@ -326,6 +329,21 @@ def real_pairs(
     }
 
 
+def with_equal_means(rows: dict[str, tuple[Row, ...]]) -> dict[str, tuple[Row, ...]]:
+    """Both arms, the second moved so that no rate has another mean than in the first.
+
+    Returns:
+        Rows by arm.
+    """
+    means = [np.mean([[one.score for one in row] for row in rows[arm]], axis=0) for arm in ARMS]
+    gains = means[0] - means[1]
+    moved = tuple(
+        tuple(lifted((one,), gain)[0] for one, gain in zip(row, gains, strict=True))
+        for row in rows[ARMS[1]]
+    )
+    return {**rows, ARMS[1]: moved}
+
+
 def about(rows: dict[str, tuple[Row, ...]]) -> Figures:
     """What the pool holds.
 
@@ -364,7 +382,7 @@ def measure(arguments: argparse.Namespace) -> Figures:
     random = np.random.default_rng(arguments.random)
     settings = {"random": random, "description": study.arms[1]}
     figures: Figures = {"about": about(rows), "families": []}
-    for pool in pools(rows[ARMS[1]], random):
+    for pool in pools(rows, random):
         for family, pairs in FAMILIES:
             found = false_winners(pool, family, pairs, arguments.comparisons, **settings)
             figures["families"].append(found)
@@ -388,7 +406,9 @@ def measure_power(rows: dict[str, tuple[Row, ...]], comparisons: int, **settings
             found += power(pool, family, pairs, comparisons, **settings)
             say(found[-1])
     real = [real_pairs(rows, pairs, comparisons, **settings) for pairs in PAIRS]
-    return {"power": found, "real_pairs": real}
+    rows = with_equal_means(rows)
+    equal = [real_pairs(rows, pairs, 4 * comparisons, **settings) for pairs in PAIRS[:-1]]
+    return {"power": found, "real_pairs": real, "real_pairs_with_equal_means": equal}
 
 
 def say(figures: Figures) -> None:

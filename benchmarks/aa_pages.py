@@ -82,10 +82,9 @@ def tables(figures: Figures) -> str:
             parts.append(table(heads, rows))
         heads = ["pairs", "better", "worse", "cannot tell"]
         keys = ("better", "worse", "cannot_tell")
-        rows = [
-            (one["pairs"], *(percent(one[key]) for key in keys)) for one in figures["real_pairs"]
-        ]
-        parts.append(table(heads, rows))
+        for name in ("real_pairs", "real_pairs_with_equal_means"):
+            rows = [(one["pairs"], *(percent(one[key]) for key in keys)) for one in figures[name]]
+            parts.append(table(heads, rows))
     return "\n".join(parts)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,13 +71,17 @@ def chosen_rates(scores: FloatArray) -> NDArray[np.intp]:
         array([1, 1, 0])
     """
     scores = finite_scores(scores)
-    seeds = scores.shape[-2]
-    total = scores.sum(axis=-2, keepdims=True)
-    others = (total - scores) / (seeds - 1) if seeds > 1 else scores
-    tie = RELATIVE_TIE * np.abs(scores).max(axis=(-2, -1), keepdims=True)
-    chosen: NDArray[np.intp] = np.argmax(
-        others >= others.max(axis=-1, keepdims=True) - tie, axis=-1
-    )
+    seeds, rates = scores.shape[-2:]
+    # One array a rate: NumPy is slow along axes as short as that of rates.
+    columns = [np.ascontiguousarray(scores[..., rate]) for rate in range(rates)]
+    others = columns
+    if seeds > 1:
+        others = [(own.sum(axis=-1, keepdims=True) - own) / (seeds - 1) for own in columns]
+    largest = reduce(np.maximum, (np.abs(own).max(axis=-1, keepdims=True) for own in columns))
+    least = reduce(np.maximum, others) - RELATIVE_TIE * largest
+    chosen = np.full(scores.shape[:-1], rates - 1)
+    for rate in reversed(range(rates - 1)):
+        chosen = np.where(others[rate] >= least, rate, chosen)
     return chosen
 
 

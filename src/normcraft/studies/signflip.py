@@ -27,7 +27,7 @@ code holds sums over seeds rather than means, which keeps whole numbers whole.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import count
 from math import floor
 
@@ -44,7 +44,7 @@ Interval = tuple[float, float]
 EXACT_PAIRS = 16
 # A power of two, as the number of all flips is: p then has no rounding, and p <= level is exact.
 SAMPLED_FLIPS = 2 ** (EXACT_PAIRS - 1)
-CHUNK_ELEMENTS = 2**20
+CHUNK_ELEMENTS = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,6 +230,7 @@ def _sums_of_differences(a: FloatArray, b: FloatArray, flips: NDArray[np.bool_])
     return np.concatenate(differences).sum(axis=1)
 
 
+@cache
 def _flips(pairs: int) -> NDArray[np.bool_]:
     # Shape (flips, pairs), True where a seed is swapped; the first seed never is.
     if pairs <= EXACT_PAIRS:
