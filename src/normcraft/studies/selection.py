@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from normcraft._core.errors import InputError
 
-__all__ = ["RELATIVE_TIE", "FloatArray", "chosen_rates", "chosen_values", "finite_scores"]
+__all__ = [
+    "RELATIVE_TIE",
+    "FloatArray",
+    "chosen_rates",
+    "chosen_values",
+    "finite_scores",
+    "values_of_columns",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -70,19 +79,8 @@ def chosen_rates(scores: FloatArray) -> NDArray[np.intp]:
         >>> chosen_rates(np.array([[0.9, 0.8], [0.7, 0.8], [0.6, 0.8]]))
         array([1, 1, 0])
     """
-    scores = finite_scores(scores)
-    seeds, rates = scores.shape[-2:]
-    # One array a rate: NumPy is slow along axes as short as that of rates.
-    columns = [np.ascontiguousarray(scores[..., rate]) for rate in range(rates)]
-    others = columns
-    if seeds > 1:
-        others = [(own.sum(axis=-1, keepdims=True) - own) / (seeds - 1) for own in columns]
-    largest = reduce(np.maximum, (np.abs(own).max(axis=-1, keepdims=True) for own in columns))
-    least = reduce(np.maximum, others) - RELATIVE_TIE * largest
-    chosen = np.full(scores.shape[:-1], rates - 1)
-    for rate in reversed(range(rates - 1)):
-        chosen = np.where(others[rate] >= least, rate, chosen)
-    return chosen
+    columns = _columns(scores)
+    return _at_chosen(columns, [np.full(columns[0].shape, rate) for rate in range(len(columns))])
 
 
 def chosen_values(scores: FloatArray) -> FloatArray:
@@ -98,6 +96,40 @@ def chosen_values(scores: FloatArray) -> FloatArray:
         >>> chosen_values(np.array([[0.9, 0.8], [0.7, 0.8], [0.6, 0.8]]))
         array([0.8, 0.8, 0.6])
     """
-    scores = np.asarray(scores, dtype=np.float64)
-    values: FloatArray = np.take_along_axis(scores, chosen_rates(scores)[..., None], axis=-1)
-    return values[..., 0]
+    columns = _columns(scores)
+    return _at_chosen(columns, columns)
+
+
+def values_of_columns(columns: Sequence[FloatArray]) -> FloatArray:
+    """`chosen_values` of scores that lie apart by learning rate and are known to be finite.
+
+    Args:
+        columns: One array of shape `(..., seeds)` a learning rate.
+
+    Returns:
+        Scores, shape `(..., seeds)`.
+
+    Example:
+        >>> values_of_columns([np.array([0.9, 0.7, 0.6]), np.array([0.8, 0.8, 0.8])])
+        array([0.8, 0.8, 0.6])
+    """
+    return _at_chosen(columns, columns)
+
+
+def _columns(scores: FloatArray) -> list[FloatArray]:
+    # One array a rate: NumPy is slow along axes as short as that of rates.
+    scores = finite_scores(scores)
+    return [np.ascontiguousarray(scores[..., rate]) for rate in range(scores.shape[-1])]
+
+
+def _at_chosen(columns: Sequence[FloatArray], options: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    # Of one option a rate, that of the rate which each seed's others prefer; the first where tied.
+    seeds, others = columns[0].shape[-1], columns
+    if seeds > 1:
+        others = [(own.sum(axis=-1, keepdims=True) - own) / (seeds - 1) for own in columns]
+    largest = reduce(np.maximum, (np.abs(own).max(axis=-1, keepdims=True) for own in columns))
+    least = reduce(np.maximum, others) - RELATIVE_TIE * largest
+    chosen = options[-1]
+    for other, option in zip(others[-2::-1], options[-2::-1], strict=True):
+        chosen = np.where(other >= least, option, chosen)
+    return chosen

@@ -35,7 +35,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normcraft._core.errors import InputError
-from normcraft.studies.selection import RELATIVE_TIE, FloatArray, chosen_values, finite_scores
+from normcraft.studies.selection import (
+    RELATIVE_TIE,
+    FloatArray,
+    finite_scores,
+    values_of_columns,
+)
 
 __all__ = ["Interval", "SignFlipTest", "interval", "mean_interval", "p_value", "pairs_needed"]
 
@@ -222,12 +227,18 @@ def _sums_of_differences(a: FloatArray, b: FloatArray, flips: NDArray[np.bool_])
     if a.shape[1] == 1:  # nothing to choose
         sums: FloatArray = (1 - 2 * flips.astype(np.float64)) @ (a - b)[:, 0]
         return sums
-    step = max(1, CHUNK_ELEMENTS // max(1, a.size))
-    chunks = [flips[start : start + step, :, None] for start in range(0, len(flips), step)]
-    differences = [
-        chosen_values(np.where(swap, b, a)) - chosen_values(np.where(swap, a, b)) for swap in chunks
-    ]
-    return np.concatenate(differences).sum(axis=1)
+    step = max(1, CHUNK_ELEMENTS // a.size)
+    chunks = [flips[start : start + step] for start in range(0, len(flips), step)]
+    return np.concatenate([_sums_of_chunk(a, b, swap) for swap in chunks])
+
+
+def _sums_of_chunk(a: FloatArray, b: FloatArray, swap: NDArray[np.bool_]) -> FloatArray:
+    one, other = (
+        values_of_columns([np.where(swap, y, x) for x, y in zip(first.T, second.T, strict=True)])
+        for first, second in ((a, b), (b, a))
+    )
+    sums: FloatArray = (one - other).sum(axis=1)
+    return sums
 
 
 @cache
