@@ -234,11 +234,12 @@ def power(
     """How often a gain is found, and how often intervals hold what is true.
 
     Yields:
-        The figures of each gain, of one arm and of all but the baseline, in the same draws.
+        The figures of each gain, of one arm and (four arms at 8 and 12 pairs) of all but the
+        baseline, in the same draws.
     """
     draws = [draw(pool.rows, family * pairs, random) for _ in range(comparisons)]
     names = [f"arm {number}" for number in range(1, family + 1)]
-    for gaining in {2: ("one",), 4: ("one", "all")}[family]:
+    for gaining in ("one", "all") if family == 4 and pairs in {8, 12} else ("one",):
         winners = names[1:] if gaining == "all" else names[1:2]
         for gain in GAINS:
             truth = {name: gain * (name in winners) for name in names}
@@ -421,9 +422,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pool", type=Path, default=Path("normcraft-runs/aa-pool.db"))
     parser.add_argument("--seeds", type=int, default=200, help="of the pool")
-    parser.add_argument("--comparisons", type=int, default=2000, help="for each pool and family")
+    parser.add_argument("--comparisons", type=int, default=1000, help="for each pool and family")
     parser.add_argument("--power", action="store_true", help="also power, coverage, real pairs")
-    parser.add_argument("--power-comparisons", type=int, default=500, help="for each point")
+    parser.add_argument("--power-comparisons", type=int, default=250, help="for each point")
     parser.add_argument("--random", type=int, default=0, help="seed of the draws")
     parser.add_argument("--figure", type=Path, help="write the power curves here (.svg)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")

@@ -74,6 +74,69 @@ def test_names_go_before_the_compiled_settings():
     assert type(model.optimizer).__name__ == "RMSprop"
 
 
+def test_a_compiled_metric_is_named_as_it_is_called():
+    model = model_with(1)
+    model.compile("sgd", "mse", metrics=["mae", keras.metrics.MeanSquaredError(name="spread")])
+    ensure_compiled(model, X[:, :1], metric="spread")
+    assert find_objective(model, X, X[:, :1], metric="spread").metric == "spread"
+    assert find_objective(model, X, X[:, :1]).metric == "mae"
+
+
+def two_outputs() -> keras.Model:
+    entry = keras.Input((4,))
+    outputs = {
+        "kind": layers.Dense(3, name="kind")(entry),
+        "size": layers.Dense(1, name="size")(entry),
+    }
+    model = keras.Model(entry, outputs)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(
+        "sgd", {"kind": loss, "size": "mse"}, metrics={"kind": ["accuracy"], "size": ["mae"]}
+    )
+    return model
+
+
+TWO = {"kind": np.where(np.arange(60) % 10, 0, 2), "size": X[:, :1]}
+
+
+def test_of_several_outputs_any_key_can_judge():
+    model = two_outputs()
+    ensure_compiled(model, TWO, metric="size_mae")
+    few = {name: labels[:8] for name, labels in TWO.items()}
+    assert find_objective(model, X[:8], few).metric == "kind_accuracy"
+    objective = find_objective(model, X[:8], few, metric="size_mae")
+    assert (objective.metric, objective.higher_is_better) == ("size_mae", False)
+    with pytest.raises(InputError, match=r"unknown metric.*'mae'.*kind_accuracy.*size_mae"):
+        find_objective(model, X[:8], few, metric="mae")
+
+
+def test_chance_of_several_outputs_is_that_of_their_constants():
+    model, data = two_outputs(), TrialData.of_seed(from_arrays(X, TWO), 0)
+    model.evaluate(X, TWO, verbose=0)
+    train, valid = data.everything()[1], data.y_validation
+    shares = np.bincount(train["kind"], minlength=3).clip(1e-7 * len(train["kind"])) / len(
+        train["kind"]
+    )
+    entropy = -np.log(shares[valid["kind"]]).mean()
+    errors = valid["size"] - train["size"].mean()
+    expected = {
+        "kind_accuracy": (valid["kind"] == 0).mean(),
+        "size_mae": np.abs(errors).mean(),
+        "kind_loss": entropy,
+        "size_loss": np.square(errors).mean(),
+        "loss": entropy + np.square(errors).mean(),
+    }
+    for key, value in expected.items():
+        assert chance_score(model, data, key) == pytest.approx(value, rel=1e-4), key
+
+
+def test_a_metric_of_several_numbers_is_refused():
+    model = model_with(3, "softmax")
+    model.compile("sgd", "categorical_crossentropy", metrics=[keras.metrics.F1Score()])
+    with pytest.raises(InputError, match=r"'f1_score' cannot judge: received 3 numbers.*average"):
+        find_objective(model, X, np.eye(3, dtype="float32")[CLASSES])
+
+
 def test_without_a_metric_the_loss_judges():
     model = model_with(1)
     model.compile("sgd", "mse")

@@ -10,7 +10,7 @@ import numpy as np
 from normcraft._core.keras_private import pack_outputs
 from normcraft.trainers.trial_data import TrialData
 
-__all__ = ["chance_score", "constant_prediction"]
+__all__ = ["chance_score", "constant_prediction", "score_of"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -32,25 +32,35 @@ def chance_score(model: keras.Model, data: TrialData, metric: str) -> float | No
     labels = keras.tree.flatten(data.everything()[1])
     size = len(keras.tree.flatten(data.y_validation)[0])
     constants = [
-        constant_prediction(np.asarray(y), tuple(output.shape), logits=_from_logits(model))
-        for y, output in zip(labels, model.outputs, strict=True)
+        constant_prediction(np.asarray(y), tuple(output.shape), logits=logits)
+        for y, output, logits in zip(labels, model.outputs, _from_logits(model), strict=True)
     ]
     predictions = [np.broadcast_to(c, (size, *c.shape)).astype("float32") for c in constants]
     packed = pack_outputs(model, predictions)
-    value = _score(model, data.y_validation, packed, metric)
+    value = score_of(model, data.y_validation, packed, metric)
     return value if np.isfinite(value) else None
 
 
-def _score(model: keras.Model, y: Any, predictions: Any, metric: str) -> float:
+def score_of(model: keras.Model, y: Any, predictions: Any, metric: str) -> float:
+    """What a model's metric says of predictions.
+
+    Args:
+        model: A compiled model that has evaluated data.
+        y: Labels.
+        predictions: In the structure of the model's outputs.
+        metric: Key of the metric, or `"loss"`.
+
+    Returns:
+        The score.
+    """
     y, predictions = (
         keras.tree.map_structure(keras.ops.convert_to_tensor, part) for part in (y, predictions)
     )
-    if metric == "loss":
-        return float(model.compute_loss(x=None, y=y, y_pred=predictions, sample_weight=None))
     model.reset_metrics()
-    value = model.compute_metrics(x=None, y=y, y_pred=predictions, sample_weight=None)[metric]
+    loss = model.compute_loss(x=None, y=y, y_pred=predictions, sample_weight=None)
+    values = model.compute_metrics(x=None, y=y, y_pred=predictions, sample_weight=None)
     model.reset_metrics()
-    return float(value)
+    return float(loss if metric == "loss" else values[metric])
 
 
 def constant_prediction(y: Array, output_shape: tuple[int | None, ...], *, logits: bool) -> Array:
@@ -86,5 +96,13 @@ def constant_prediction(y: Array, output_shape: tuple[int | None, ...], *, logit
     return np.log(clipped) - (np.log1p(-clipped) if units == 1 else 0.0)
 
 
-def _from_logits(model: keras.Model) -> bool:
-    return bool(getattr(model.loss, "from_logits", False))
+def _from_logits(model: keras.Model) -> list[bool]:
+    # For each output, whether its loss takes logits.
+    losses = model.loss
+    if isinstance(losses, dict):
+        packed = pack_outputs(model, list(model.outputs))
+        named = isinstance(packed, dict) and set(losses) <= set(packed)
+        losses = [losses.get(name) for name in (sorted(packed) if named else model.output_names)]
+    if not isinstance(losses, list | tuple):
+        losses = [losses] * len(model.outputs)
+    return [bool(getattr(loss, "from_logits", False)) for loss in losses]

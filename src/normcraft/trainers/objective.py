@@ -8,18 +8,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from normcraft._core.errors import InputError
-from normcraft._core.keras_private import compile_arguments, metric_direction
+from normcraft._core.errors import InputError, unknown_name
+from normcraft._core.keras_private import compile_arguments
 from normcraft.data import mapping_text
 from normcraft.graph import LayerGraph, activation_name
+from normcraft.trainers.direction import higher_is_better, reads_in_points
 
 __all__ = ["Objective", "check_labels", "ensure_compiled", "find_objective", "loss_name"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
-BETTER_DOWN = (
-    "loss", "error", "entropy", "divergence", "deviance", "distance", "perplexity", "mse", "mae",
-    "mape", "msle", "rmse", "hinge", "poisson",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,8 @@ def ensure_compiled(
         model: A copy of the user's model.
         y: Training labels.
         loss: Name of a Keras loss; None for the compiled one, else the one that fits the labels.
-        metric: Name of a Keras metric; None for the compiled ones, else the one that fits.
+        metric: Name of a Keras metric, or of a compiled one; None for the compiled ones, else the
+            one that fits. With several outputs the compiled ones stay: `find_objective` picks.
         optimizer: Name of a Keras optimizer; None for the compiled one, else Adam.
     """
     settings = compile_arguments(model)
@@ -62,10 +60,17 @@ def ensure_compiled(
     settings["optimizer"] = _known("optimizer", optimizer) or settings.get("optimizer") or "adam"
     if loss is not None:
         settings["loss"] = _known("loss", loss)
-    if metric is not None and metric != "loss":
+    if metric is not None and not _is_compiled(settings, metric, model):
         settings["metrics"] = [_known("metric", metric)]
     model.compile(**settings)
     model.optimizer.build(model.trainable_variables)
+
+
+def _is_compiled(settings: dict[str, Any], metric: str, model: keras.Model) -> bool:
+    kinds = (settings.get("metrics"), settings.get("weighted_metrics"))
+    own = [one for kind in kinds for one in keras.tree.flatten(kind)]
+    names = {getattr(one, "name", getattr(one, "__name__", one)) for one in own}
+    return metric == "loss" or metric in names or len(model.outputs) > 1
 
 
 def _known(what: str, name: str | None) -> Any:
@@ -194,13 +199,14 @@ def find_objective(model: keras.Model, x: Any, y: Any, *, metric: str | None = N
         model: A compiled model.
         x: A few inputs.
         y: Their labels.
-        metric: Key or name of the metric.
+        metric: Key or name of the metric; with several outputs its key, `OUTPUT_METRIC`.
 
     Returns:
         The objective.
 
     Raises:
-        InputError: If the model cannot evaluate the data, or has no such metric.
+        InputError: If the model cannot evaluate the data, or has no such metric, or that metric is
+            no single number.
     """
     check_labels(model, y)
     try:
@@ -211,22 +217,27 @@ def find_objective(model: keras.Model, x: Any, y: Any, *, metric: str | None = N
             received=_first_line(error),
             expected="inputs and labels that fit the model, its loss and its metrics",
         ) from error
+    key = _judging(model, values, metric)
+    return Objective(
+        key,
+        higher_is_better=higher_is_better(model, y, key),
+        as_fraction=reads_in_points(model, key),
+    )
+
+
+def _judging(model: keras.Model, values: dict[str, Any], metric: str | None) -> str:
+    if metric is not None and metric not in values and len(model.outputs) > 1:
+        raise unknown_name("metric", metric, list(values))
     keys = [key for key in values if key != "loss" and not key.endswith("_loss")]
-    wanted = metric if metric in values else next(iter(keys), "loss")
-    return _direction(model, str(wanted))
-
-
-def _direction(model: keras.Model, key: str) -> Objective:
-    if key == "loss":
-        return Objective(key, higher_is_better=False, as_fraction=False)
-    nested = [getattr(metric, "metrics", [metric]) for metric in model.metrics]
-    by_name = {metric.name: metric for group in nested for metric in group}
-    metric = next((m for name, m in by_name.items() if key in {name} or key.endswith(name)), None)
-    known = metric_direction(metric) if metric is not None else None
-    if known is not None:
-        return Objective(key, higher_is_better=known == "up", as_fraction=known == "up")
-    down = any(part in key.lower() for part in BETTER_DOWN)
-    return Objective(key, higher_is_better=not down, as_fraction="acc" in key.lower())
+    key = str(metric if metric in values else next(iter(keys), "loss"))
+    if np.ndim(values[key]):
+        raise InputError(
+            f"metric {key!r} cannot judge",
+            received=f"{np.size(values[key])} numbers",
+            expected="one number",
+            hint='average them, as average="macro" does in keras.metrics.F1Score',
+        )
+    return key
 
 
 def _first_line(error: Exception) -> str:
