@@ -67,6 +67,12 @@ def test_the_page_says_what_the_summary_holds(whole):
         assert words in text
 
 
+def test_the_page_says_what_the_verdict_speaks_about(whole):
+    _, found = whole
+    assert "What the verdict speaks about" in found.text
+    assert "on these data, over all seeds: initial weights, batch order, dropout" in found.text
+
+
 def test_the_page_is_one_file_that_asks_nothing_of_the_network(whole):
     _, found = whole
     sources = [value for name, value in found.attributes if name in {"src", "href", "action"}]

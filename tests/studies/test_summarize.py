@@ -118,6 +118,56 @@ def test_order_of_records_and_arms_does_not_matter(random):
     assert {one.name: one for one in reordered} == {one.name: one for one in summaries}
 
 
+@quick
+@given(st.integers(0, 500), st.floats(-10, 10), st.sampled_from([0.01, 1.0, 250.0]))
+def test_shift_and_scale_of_all_scores_go_through(seed, shift, scale):
+    scores = random_scores("none", "a", "b", seed=seed)
+    moved = {name: scale * rows + shift for name, rows in scores.items()}
+    names, settings = ("none", "a", "b"), {"as_fraction": False}
+    verdict, lines = summed(trials_of(scores), names, smallest_effect=0.005, **settings)
+    other, others = summed(trials_of(moved), names, smallest_effect=0.005 * scale, **settings)
+    assert (other.outcome, other.winner, other.p_value) == (
+        verdict.outcome,
+        verdict.winner,
+        verdict.p_value,
+    )
+    for line, found in zip(lines, others, strict=True):
+        assert found.mean == pytest.approx(scale * line.mean + shift)
+        assert found.interval == pytest.approx([scale * end + shift for end in line.interval])
+        assert (found.p_value, found.outcome) == (line.p_value, line.outcome)
+        assert found.learning_rate == line.learning_rate
+        if line.difference is not None:
+            assert found.difference == pytest.approx(scale * line.difference, abs=1e-9 * scale)
+            ends = [scale * end for end in line.difference_interval]
+            assert found.difference_interval == pytest.approx(ends, abs=1e-9 * scale)
+
+
+@quick
+@given(st.integers(0, 500), st.permutations(range(8)), st.integers(1, 1000))
+def test_numbers_of_seeds_do_not_matter(seed, order, step):
+    records = trials_of(random_scores("none", "a", seed=seed))
+    renamed = [
+        replace(one, spec=replace(one.spec, seed=step * order[one.spec.seed])) for one in records
+    ]
+    verdict, (_, line) = summed(records, ("none", "a"))
+    other, (_, found) = summed(renamed, ("none", "a"))
+    assert (other.outcome, other.p_value) == (verdict.outcome, verdict.p_value)
+    assert found.difference == pytest.approx(line.difference)
+    assert found.difference_interval == pytest.approx(line.difference_interval)
+
+
+@quick
+@given(st.integers(0, 500))
+def test_names_of_arms_do_not_matter(seed):
+    scores = random_scores("none", "a", "b", seed=seed)
+    exchanged = {"none": scores["none"], "a": scores["b"], "b": scores["a"]}
+    _, (_, a, b) = summed(trials_of(scores), ("none", "a", "b"))
+    _, (_, other_a, other_b) = summed(trials_of(exchanged), ("none", "a", "b"))
+    assert [replace(one, name="", placement="") for one in (other_b, other_a)] == [
+        replace(one, name="", placement="") for one in (a, b)
+    ]
+
+
 def test_the_last_record_of_a_trial_counts():
     records = trials_of(random_scores("none", "input"))
     again = [without_result(records[0], "failed"), *records]
