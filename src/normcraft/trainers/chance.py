@@ -53,14 +53,18 @@ def score_of(model: keras.Model, y: Any, predictions: Any, metric: str) -> float
     Returns:
         The score.
     """
-    y, predictions = (
-        keras.tree.map_structure(keras.ops.convert_to_tensor, part) for part in (y, predictions)
-    )
+    y, predictions = (keras.tree.map_structure(_tensor, part) for part in (y, predictions))
     model.reset_metrics()
     loss = model.compute_loss(x=None, y=y, y_pred=predictions, sample_weight=None)
     values = model.compute_metrics(x=None, y=y, y_pred=predictions, sample_weight=None)
     model.reset_metrics()
     return float(loss if metric == "loss" else values[metric])
+
+
+def _tensor(array: Any) -> Any:
+    # Floats in the type to which `fit` and `evaluate` cast them.
+    kind = np.asarray(array).dtype.kind
+    return keras.ops.convert_to_tensor(array, keras.config.floatx() if kind == "f" else None)
 
 
 def constant_prediction(y: Array, output_shape: tuple[int | None, ...], *, logits: bool) -> Array:
