@@ -55,6 +55,7 @@ ARMS = ("none", "before_activation")
 RATES = (0.004, 0.005, 0.006)
 EPOCHS = 3
 FAMILIES = ((2, 8), (4, 8), (8, 12))  # (arms, pairs): 8 arms at 8 pairs could never be told apart
+SEEDS_NEEDED = 2 * max(arms * pairs for arms, pairs in FAMILIES)
 PAIRS = (6, 8, 10, 12, 16)
 GAINS = (0.005, 0.01, 0.02)
 DIVERGED = 0.25
@@ -429,6 +430,8 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, help="write the power curves here (.svg)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args()
+    if arguments.seeds < SEEDS_NEEDED:
+        parser.error(f"--seeds {arguments.seeds}: a half of the pool needs {SEEDS_NEEDED // 2}")
     figures = measure(arguments)
     print(json.dumps(figures) if arguments.json else tables(figures))
     if arguments.figure and arguments.power:
