@@ -171,7 +171,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_read(tmp_pa
 
 
 def test_half_of_the_memory_is_the_limit_of_a_small_machine(save, monkeypatch):
-    monkeypatch.setattr(memory, "_physical_memory", lambda: 500)
+    monkeypatch.setattr(memory, "physical_memory", lambda: 500)
     assert "expected at most 250" in refusal(save())
 
 

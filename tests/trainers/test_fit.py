@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from normcraft.data import load_dataset
-from normcraft.records import TrialRecord, TrialSpec
-from normcraft.surgery import place
-from normcraft.trainers import FitTrainer, TrialData, ensure_compiled, find_objective
+from normcraft.records import TrialRecord
+from normcraft.trainers import TrialData, ensure_compiled
+from trials import spec_of, trainer_of, without_times
 
 layers = keras.layers
 
@@ -35,24 +35,6 @@ def model(digits):
     )
     ensure_compiled(model, digits.y_train)
     return model
-
-
-def spec_of(arm: str, *, seed: int = 0, rate: float = 0.01, **changes) -> TrialSpec:
-    spec = TrialSpec(
-        arm, arm, "batch", None, 32, rate, seed, 2, 10, True, "model", "reinitialize", "data",
-        "accuracy", "fit", "one process", keras.backend.backend(), "float32", 1,
-    )  # fmt: skip
-    return replace(spec, **changes)
-
-
-def trainer_of(model, placement: str, digits, **arguments) -> FitTrainer:
-    objective = find_objective(model, digits.x_train[:8], digits.y_train[:8])
-    return FitTrainer(place(model, placement).model, objective, **arguments)
-
-
-def without_times(record: TrialRecord) -> TrialRecord:
-    curve = tuple(replace(point, seconds=0.0) for point in record.curve)
-    return replace(record, curve=curve, seconds=0.0, step_milliseconds=None)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""How much memory a file may take when it is read; readers ask before they take it."""
+"""How much memory data may take; readers ask before they take it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from normcraft._core.errors import InputError
 
-__all__ = ["check_memory"]
+__all__ = ["check_memory", "physical_memory"]
 
 MAX_BYTES = 8 << 30
 OF_DATA = "load the arrays yourself (memory-mapped) and pass them in place of the path"
@@ -26,7 +26,7 @@ def check_memory(what: str, size: int, *, hint: str = OF_DATA) -> None:
     Example:
         >>> check_memory("the archive", 1000)
     """
-    limit = min(MAX_BYTES, _physical_memory() // 2)
+    limit = min(MAX_BYTES, physical_memory() // 2)
     if size > limit:
         raise InputError(
             f"{what} unpacks to more than is sane",
@@ -36,5 +36,14 @@ def check_memory(what: str, size: int, *, hint: str = OF_DATA) -> None:
         )
 
 
-def _physical_memory() -> int:
+def physical_memory() -> int:
+    """Bytes of physical memory.
+
+    Returns:
+        A positive number.
+
+    Example:
+        >>> physical_memory() > 1 << 20
+        True
+    """
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -51,12 +51,14 @@ def compare(
         model: A built Sequential or Functional model, a function that builds one, a recipe's name,
             a `.keras` file or `file.py:function`. Loss, metric and optimizer come from a compiled
             model, else from its output and the labels.
-        x: Inputs as `Model.fit` takes them (arrays; several inputs as a list or dictionary), or
-            a dataset in place of `x` and `y`: its name or path, or what `load_dataset` gave, which
-            also takes the target column of a table.
+        x: Inputs as `Model.fit` takes them (arrays; several inputs as a list or dictionary). In
+            place of `x` and `y`: the name or path of a dataset, or what `load_dataset` gave, which
+            also takes the target column of a table; or what gives batches of `(x, y)` (a
+            `tf.data.Dataset`, PyTorch loader, `PyDataset`, generator, or a function that makes
+            one), which becomes arrays where it fits in `Options(memory_limit=...)`.
         y: Labels, one a sample.
-        validation_data: `(x, y)` to validate on; without it each seed draws a fifth of the data,
-            stratified by label.
+        validation_data: `(x, y)` to validate on, or batches of them; without it each seed draws a
+            fifth of the data, stratified by label.
         placements: Placement expressions, for example `["none", "input+after_activation"]`.
         kinds: Kinds of normalization to insert (`"batch"`, `"layer"`, `"group"`, …).
         learning_rates: Learning rates that every arm tries; each arm is judged at its best.
@@ -84,7 +86,15 @@ def compare(
         ['none', 'before_activation', 'after_activation']
     """
     command = call_text(compare, locals())
-    loaded, dataset = model_and_data(model, as_dataset(x, y, validation_data=validation_data))
+    options = options or Options()
+    data = as_dataset(
+        x,
+        y,
+        validation_data=validation_data,
+        memory_limit=options.memory_limit,
+        name=options.data_name,
+    )
+    loaded, dataset = model_and_data(model, data)
     sizes = None if batch_size is None else (batch_size,)
     study = Study(
         loaded,
@@ -97,7 +107,7 @@ def compare(
             batch_sizes=sizes,
         ),
         budget=_changed(budget or Budget(), seeds=seeds, epochs=epochs),
-        options=_changed(options or Options(), trainer=trainer, executor=executor, workers=workers),
+        options=_changed(options, trainer=trainer, executor=executor, workers=workers),
         model_name=model if isinstance(model, str) else None,
         command=command,
     )

@@ -68,6 +68,8 @@ def _coded(dataset: Dataset, code: Callable[[Array], Array], note: str) -> Datas
     coded: dict[str, Any] = {
         part: code(y) for part in PARTS if (y := getattr(dataset, part)) is not None
     }
+    if dataset.stream is not None:
+        coded["stream"] = dataset.stream.changed("y", code)
     return replace(dataset, **coded, notes=(*dataset.notes, note))
 
 

@@ -15,11 +15,14 @@ from normcraft.api.labels import build_recipe_for, fit_labels, tells_classes
 from normcraft.data import (
     Dataset,
     class_notes,
+    find_source,
     from_arrays,
+    from_source,
     load_dataset,
     prepare,
     split,
     take,
+    validation_arrays,
 )
 from normcraft.graph import LayerGraph
 from normcraft.recipes import load_model, recipe_names
@@ -36,39 +39,60 @@ def as_dataset(
     validation_data: Any = None,
     target: str | None = None,
     labels: str = "auto",
+    memory_limit: int | None = None,
+    name: str | None = None,
 ) -> Dataset:
     """The data of a comparison.
 
     Args:
-        x: Arrays, a `Dataset`, or a name or path in place of both.
-        y: Labels; None where `x` is a name, a path or a `Dataset`.
-        validation_data: `(x, y)` that replace the split of each seed.
+        x: Arrays; or a `Dataset`, a name or path, or data that can be passed over in place of both.
+        y: Labels; None where `x` has them.
+        validation_data: `(x, y)` that replace the split of each seed, or data that can be passed
+            over.
         target: Column of the labels in a table.
         labels: How labels are coded, as in `load_dataset`.
+        memory_limit: Bytes that data which can only be passed over may take as arrays.
+        name: What to call the data.
 
     Returns:
         A dataset.
 
     Raises:
-        InputError: If labels are missing, or given beside a dataset's name.
-    """
-    if isinstance(x, Dataset | str) or hasattr(x, "__fspath__"):
-        if y is not None:
-            raise InputError(
-                "labels beside the name of a dataset",
-                received="x as a name and y as well",
-                expected="arrays for both, or a dataset alone",
-            )
-        dataset = x if isinstance(x, Dataset) else load_dataset(x, target=target, labels=labels)
-        return dataset if validation_data is None else _with_validation(dataset, validation_data)
-    if y is None:
-        raise InputError(
-            "labels are missing",
-            received=f"x ({type(x).__name__}) alone",
-            expected="compare(model, x, y), or the name of a dataset in place of x",
-            hint="a tf.data.Dataset, PyTorch loader or generator has to become arrays first",
+        InputError: If labels are missing, or given beside data that have them.
+    """  # noqa: DOC502 - ruff does not see through the helpers
+    is_named = isinstance(x, str) or hasattr(x, "__fspath__")
+    source = find_source(x)
+    has_labels = is_named or isinstance(x, Dataset) or source is not None
+    if has_labels != (y is None):
+        raise _beside(x, is_named=is_named) if has_labels else _missing(x)
+    if source is not None:
+        return from_source(
+            source, validation_data=validation_data, memory_limit=memory_limit, name=name
         )
-    return from_arrays(x, y, validation_data=validation_data, labels=labels)
+    validation, notes = validation_arrays(validation_data, memory_limit)
+    if has_labels:
+        dataset = load_dataset(x, target=target, labels=labels) if is_named else x
+        dataset = dataset if validation is None else _with_validation(dataset, validation)
+    else:
+        dataset = from_arrays(x, y, validation_data=validation, labels=labels)
+    return replace(dataset, name=name or dataset.name, notes=(*dataset.notes, *notes))
+
+
+def _beside(x: Any, *, is_named: bool) -> InputError:
+    return InputError(
+        f"labels beside {'the name of a dataset' if is_named else 'data that have them'}",
+        received=f"x as a {'name' if is_named else type(x).__name__} and y as well",
+        expected="arrays for both, or a dataset alone",
+    )
+
+
+def _missing(x: Any) -> InputError:
+    return InputError(
+        "labels are missing",
+        received=f"x ({type(x).__name__}) alone",
+        expected="compare(model, x, y), or in place of x the name of a dataset, or batches of "
+        "(x, y): a tf.data.Dataset, PyTorch loader, PyDataset, or function that makes a generator",
+    )
 
 
 def _with_validation(dataset: Dataset, validation_data: Any) -> Dataset:
@@ -100,7 +124,7 @@ def model_and_data(
         split(dataset.y_train, seed=0)  # refuses what cannot be split before anything is built
     model = load_for(source, dataset, imports=imports, unsafe=unsafe)
     fitted = fit_to_model(dataset, model, rescale=rescale)
-    if tells_classes(model, fitted):
+    if fitted.stream is None and tells_classes(model, fitted):
         fitted = replace(fitted, notes=(*fitted.notes, *class_notes(fitted)))
     return model, fitted
 

@@ -7,23 +7,30 @@ that start with an underscore are the machinery.
 from normcraft.data._arrays import from_arrays
 from normcraft.data._class_notes import class_notes
 from normcraft.data._dataset import Array, Arrays, Dataset, map_arrays
+from normcraft.data._from_source import from_source, validation_arrays
 from normcraft.data._labels import mapping_text
 from normcraft.data._load import load_dataset
 from normcraft.data._order import batch_order
 from normcraft.data._prepare import prepare
+from normcraft.data._source import find_source
 from normcraft.data._split import split, take
+from normcraft.data._stream import Stream
 
 __all__ = [
     "Array",
     "Arrays",
     "Dataset",
+    "Stream",
     "batch_order",
     "class_notes",
+    "find_source",
     "from_arrays",
+    "from_source",
     "load_dataset",
     "map_arrays",
     "mapping_text",
     "prepare",
     "split",
     "take",
+    "validation_arrays",
 ]

@@ -12,7 +12,7 @@ from normcraft.data._checks import check_array, check_lengths, check_like_traini
 from normcraft.data._dataset import Array, Arrays, Dataset, leaves
 from normcraft.data._label_coding import code_labels
 
-__all__ = ["from_arrays"]
+__all__ = ["as_arrays", "from_arrays"]
 
 
 def from_arrays(
@@ -53,16 +53,19 @@ def from_arrays(
     """  # noqa: DOC502 - raised further down
     given = {"": (x, y), "_validation": validation_data, "_test": test_data}
     pairs = {part: _pair(part, pair) for part, pair in given.items() if pair is not None}
-    inputs = {f"x{part}": _arrays(f"x{part}", pair[0]) for part, pair in pairs.items()}
-    targets = {f"y{part}": _arrays(f"y{part}", pair[1]) for part, pair in pairs.items()}
+    inputs = {f"x{part}": as_arrays(f"x{part}", pair[0]) for part, pair in pairs.items()}
+    targets = {f"y{part}": as_arrays(f"y{part}", pair[1]) for part, pair in pairs.items()}
     coded = code_labels(targets, labels)
     every = inputs | coded.targets
     for part in pairs:
         _check(f"x{part}", f"y{part}", every)
     for key, arrays in every.items():
         check_like_training(key, arrays, every[key[0]])
-    training = {"x_train": every.pop("x"), "y_train": every.pop("y")}
-    return Dataset(name, **training, **every, class_names=coded.class_names, notes=coded.notes)
+    x_train, y_train = every.pop("x"), every.pop("y")
+    others: dict[str, Any] = dict(every)
+    return Dataset(
+        name, x_train, y_train, **others, class_names=coded.class_names, notes=coded.notes
+    )
 
 
 def _pair(part: str, pair: Any) -> tuple[Any, Any]:
@@ -86,7 +89,23 @@ def _check(inputs: str, targets: str, every: dict[str, Arrays]) -> None:
     check_lengths(arrays)
 
 
-def _arrays(name: str, value: Any) -> Arrays:
+def as_arrays(name: str, value: Any) -> Arrays:
+    """What a user passes as inputs or targets, as NumPy arrays.
+
+    Args:
+        name: What the user calls it.
+        value: An array, or a dictionary, tuple or list of them.
+
+    Returns:
+        One array, or a tuple or dictionary of them.
+
+    Raises:
+        InputError: Something in it cannot be read as an array.
+
+    Example:
+        >>> as_arrays("x", [np.zeros(2), np.ones(2)])
+        (array([0., 0.]), array([1., 1.]))
+    """
     if isinstance(value, Mapping):
         if not value or not all(isinstance(key, str) for key in value):
             raise InputError(
@@ -107,7 +126,8 @@ def _has_axes(value: Any) -> bool:
 
 def _array(name: str, value: Any) -> Array:
     try:
-        return np.asarray(value)
+        # PyTorch's tensors may lie on a GPU or belong to a graph.
+        return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
     except (
         Exception
     ) as error:  # every library raises its own: tensors on a GPU, ragged lists, symbols

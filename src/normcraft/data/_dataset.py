@@ -6,12 +6,15 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from normcraft.data._labels import first_class_ids
+
+if TYPE_CHECKING:
+    from normcraft.data._stream import Stream
 
 __all__ = ["Array", "Arrays", "Dataset", "leaves", "map_arrays"]
 
@@ -38,6 +41,8 @@ class Dataset:
         y_validation: Fixed validation targets, or None.
         class_names: Name of every class, by label; or None.
         notes: What was done to the arrays, one line a step.
+        stream: Training data that are too large to be held; `x_train` and `y_train` are then their
+            first rows, for inspection only. None for everything else.
 
     Example:
         >>> data = Dataset("tiny", np.zeros((3, 2), "float32"), np.array([0, 1, 2]))
@@ -56,6 +61,12 @@ class Dataset:
     y_validation: Arrays | None = None
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    stream: Stream | None = None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the training data are passed over in every epoch instead of held in memory."""
+        return self.stream is not None
 
     @property
     def num_samples(self) -> int:
@@ -66,21 +77,27 @@ class Dataset:
     def num_classes(self) -> int | None:
         """Classes of the first output with class labels; None for regression and labels below zero.
 
-        It is the width of one-hot rows, else the largest label plus one.
+        It is the width of one-hot rows, else the largest label plus one. Of a stream's labels only
+        the first are at hand, so its validation labels are asked as well.
         """
-        classes = first_class_ids(leaves(self.y_train).values())
-        if classes is None or classes.ids.min() < 0:
+        at_hand = [self.y_train, self.y_validation] if self.is_stream else [self.y_train]
+        found = [first_class_ids(leaves(y).values()) for y in at_hand if y is not None]
+        classes = [each for each in found if each is not None]
+        if not classes or any(each.ids.min() < 0 for each in classes):
             return None
-        return classes.width or int(classes.ids.max()) + 1
+        return max(each.width or int(each.ids.max()) + 1 for each in classes)
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the type, shape and bytes of every array, as 64 hexadecimal digits.
 
-        Computed once: arrays that are changed in place afterwards keep the old one.
+        Computed once: arrays that are changed in place afterwards keep the old one. A stream's name
+        stands for its content, as its first rows need not be the same at the next pass.
         """
         digest = hashlib.sha256()
-        for part in PARTS:
+        if self.stream is not None:
+            digest.update(f"stream {self.stream.identity}\n".encode())
+        for part in PARTS[2 * self.is_stream :]:
             arrays: Arrays | None = getattr(self, part)
             for suffix, array in leaves(arrays).items() if arrays is not None else ():
                 digest.update(f"{part}{suffix} {array.dtype.str} {array.shape}\n".encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,12 +75,14 @@ def prepare(
         )
     if shape != arrays["x_train"].shape[1:]:
         notes.append(f"samples were reshaped from {arrays['x_train'].shape[1:]} to {shape}")
-    changed: dict[str, Any] = {
-        name: (_checked_integers(name, x) if takes_integers else _floats(x, limit)).reshape(
-            -1, *shape
-        )
-        for name, x in arrays.items()
-    }
+
+    def convert(name: str, x: Array) -> Array:
+        values = _checked_integers(name, x) if takes_integers else _floats(x, limit)
+        return values.reshape(-1, *shape)
+
+    changed: dict[str, Any] = {name: convert(name, x) for name, x in arrays.items()}
+    if dataset.stream is not None:
+        changed["stream"] = dataset.stream.changed("x", partial(convert, "x_train"))
     return replace(dataset, **changed, notes=tuple(notes))
 
 

@@ -31,6 +31,9 @@ class Options:
             half a point of a fraction, else half a per cent of the baseline's mean.
         shuffle: Whether batches are drawn in random order; a replay of data in their order is not.
         baseline: Name of the arm to test against; None for `as_given`, else `none`.
+        memory_limit: Bytes that a `tf.data.Dataset`, loader or generator may take as arrays; beyond
+            it is streamed. None for 8 GiB or a quarter of the machine's memory, 0 to stream always.
+        data_name: What to call the data; a stream is known again by it and by nothing else.
     """
 
     loss: str | None = None
@@ -44,6 +47,8 @@ class Options:
     smallest_effect: float | None = None
     shuffle: bool = True
     baseline: str | None = None
+    memory_limit: int | None = None
+    data_name: str | None = None
 
     def __post_init__(self) -> None:
         if self.trainer not in TRAINERS:
@@ -67,4 +72,8 @@ class Options:
                 "bad smallest effect",
                 received=repr(self.smallest_effect),
                 expected="a number from 0, in the metric's unit (0.005 is half a point)",
+            )
+        if self.memory_limit is not None and self.memory_limit < 0:
+            raise InputError(
+                "bad memory limit", received=str(self.memory_limit), expected="bytes, 0 or more"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,9 +18,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from normcraft._core.errors import unknown_name
+from normcraft._core.errors import InputError, unknown_name
 from normcraft._core.registry import load
-from normcraft.data import Dataset, take
+from normcraft.data import Dataset, Stream, take
 from normcraft.executors import Group, Job
 from normcraft.records import Arm, Summary, TrialRecord, TrialSpec
 from normcraft.studies.arms import baseline_of, build_arms, custom_objects
@@ -101,6 +102,8 @@ class Study:
         self.budget = budget or Budget()
         self.options = options or Options()
         self.dataset = dataset
+        if dataset.stream is not None:
+            _check_stream(dataset.stream, self.budget, self.options)
         copy = place(model, "as_given").model
         ensure_compiled(
             copy,
@@ -331,6 +334,23 @@ def _weights_digest(model: keras.Model) -> str:
     for variable in model.variables:
         digest.update(keras.ops.convert_to_numpy(variable).tobytes())
     return digest.hexdigest()
+
+
+def _check_stream(stream: Stream, budget: Budget, options: Options) -> None:
+    if options.executor != "local":
+        raise InputError(
+            f"the data source {stream.source.name} is streamed, which only one process can do",
+            received=f"executor {options.executor!r}",
+            expected="executor 'local', or data that fit in memory as arrays",
+            hint="raise Options(memory_limit=...)",
+        )
+    if stream.source.length in {None, math.inf} and budget.steps_per_epoch is None:
+        raise InputError(
+            f"the data source {stream.source.name} does not say where it ends",
+            received="no length (__len__, tf.data cardinality) and no steps per epoch",
+            expected="one of them, as data beyond the memory limit are streamed",
+            hint="pass Budget(steps_per_epoch=...)",
+        )
 
 
 def _arm_notes(arms: Sequence[Arm]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -95,15 +95,36 @@ class Probe:
             The model's flat outputs, and the mean and biased variance over all rows of what each
             of `layers` received, float64 of shape (channels,).
         """
-        for original, copy in self._pairs:
-            copy_weights(original, copy)
+        self._take_weights()
         run = self._predicted if compiled else self._called
         flat = keras.tree.flatten(run(x, even_batch_size(num_rows(x))))
-        outputs, rest = flat[: self._num_outputs], flat[self._num_outputs :]
+        return flat[: self._num_outputs], self._combined(flat[self._num_outputs :])
+
+    def measure(self, batches: Iterable[Any]) -> list[Moments]:
+        """Runs the model on batches that come one by one; its outputs are let go.
+
+        Args:
+            batches: At least one, each as `Model.predict_on_batch` takes it.
+
+        Returns:
+            The moments that `run` gives.
+        """
+        self._take_weights()
+        found = [
+            keras.tree.flatten(self._model.predict_on_batch(batch))[self._num_outputs :]
+            for batch in batches
+        ]
+        return self._combined([np.concatenate(parts) for parts in zip(*found, strict=True)])
+
+    def _take_weights(self) -> None:
+        for original, copy in self._pairs:
+            copy_weights(original, copy)
+
+    def _combined(self, rows: list[Any]) -> list[Moments]:
         parts: dict[int, list[Any]] = {}
         for index, layer in enumerate(self._layers):
-            parts.setdefault(id(layer), []).append(rest[3 * index : 3 * index + 3])
-        return outputs, [_combined(parts[id(layer)]) for layer in self.layers]
+            parts.setdefault(id(layer), []).append(rows[3 * index : 3 * index + 3])
+        return [_combined(parts[id(layer)]) for layer in self.layers]
 
     def packed(self, arrays: list[Any]) -> Any:
         """Flat inputs in the structure that the model takes.

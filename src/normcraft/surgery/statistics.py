@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -58,9 +59,10 @@ class StatisticsProbe:
         """Replaces the statistics of the model's batch normalization by those over `x`.
 
         Args:
-            x: Inputs as `Model.predict` takes them.
+            x: Inputs as `Model.predict` takes them: arrays, or an iterator over batches of them.
         """
         if self._probe.layers:
-            _, moments = self._probe.run(x)
+            in_batches = isinstance(x, Iterator)
+            moments = self._probe.measure(x) if in_batches else self._probe.run(x)[1]
             for layer, found in zip(self._probe.layers, moments, strict=True):
                 batch.set_statistics(layer, *found)

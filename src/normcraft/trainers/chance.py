@@ -29,7 +29,7 @@ def chance_score(model: keras.Model, data: TrialData, metric: str) -> float | No
     Returns:
         The score on the validation data, or None where it is not finite.
     """
-    labels = keras.tree.flatten(data.everything()[1])
+    labels = keras.tree.flatten(data.labels)
     size = len(keras.tree.flatten(data.y_validation)[0])
     constants = [
         constant_prediction(np.asarray(y), tuple(output.shape), logits=logits)

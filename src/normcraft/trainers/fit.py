@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -84,8 +85,9 @@ class FitTrainer:
             machine=machine(),
         )
         curve: list[Epoch] = []
+        epochs = data.epochs(spec)
         for epoch in range(spec.epochs):
-            curve.append(self._train_epoch(spec, data, epoch))
+            curve.append(self._train_epoch(spec, data, epoch, next(epochs)))
             on_epoch(spec, epoch + 1)
             if curve[-1].loss is None:
                 reason = f"the training loss was no longer finite in epoch {epoch + 1}"
@@ -114,16 +116,17 @@ class FitTrainer:
             variable.assign(value)
         self._optimizer.reset(spec.learning_rate)
 
-    def _train_epoch(self, spec: TrialSpec, data: TrialData, epoch: int) -> Epoch:
+    def _train_epoch(
+        self, spec: TrialSpec, data: TrialData, epoch: int, batches: dict[str, Any]
+    ) -> Epoch:
         for key, generator in self._generators:
             generator.assign([site_seed(spec.seed, "dropout", key, epoch), 0])
-        x, y = data.epoch(spec, epoch)
         started = time.perf_counter()
-        with kept_stream():
+        with kept_stream(), warnings.catch_warnings():
+            # Keras warns at the end of every generator.
+            warnings.filterwarnings("ignore", "Your input ran out of data")
             history = self.model.fit(
-                x,
-                y,
-                batch_size=spec.batch_size,
+                **batches,
                 epochs=1,
                 shuffle=False,
                 verbose=0,
@@ -151,7 +154,7 @@ class FitTrainer:
         """Adds the scores with re-estimated statistics; diverged where they are not finite."""
         loss, score = last.validation_loss, last.validation_score
         if self._statistics.num_layers:
-            self._statistics.update(data.everything()[0])
+            self._statistics.update(data.inputs(record.spec))
             loss, score = self._evaluate(data.x_validation, data.y_validation)
         if score is None or loss is None:
             reason = "the validation loss of the trained model is not finite"

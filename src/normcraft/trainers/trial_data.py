@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from normcraft.data import Dataset, batch_order, split, take
 from normcraft.records import TrialSpec
+from normcraft.surgery.probe import BATCH_SIZE
 
 __all__ = ["TrialData"]
 
@@ -50,8 +53,28 @@ class TrialData:
 
     @property
     def num_samples(self) -> int:
-        """Number of training samples."""
+        """Number of training samples; of a stream, as many as its last whole pass had."""
+        if self.dataset.stream is not None and self.dataset.stream.rows is not None:
+            return self.dataset.stream.rows
         return self.dataset.num_samples if self.training is None else len(self.training)
+
+    def epochs(self, spec: TrialSpec) -> Iterator[dict[str, Any]]:
+        """What each epoch trains on, in order and without shuffling.
+
+        Arrays come in the order that seed and epoch give. A stream comes in its own order: whole
+        passes, or with `steps_per_epoch` so many batches, going on where the last epoch stopped.
+
+        Yields:
+            Arguments for `Model.fit`.
+        """
+        stream, size, steps = self.dataset.stream, spec.batch_size, spec.steps_per_epoch
+        endless = stream.endless_batches(size) if stream is not None else None
+        for epoch in range(spec.epochs):
+            if stream is None or endless is None:
+                # Nothing here holds on to the arrays of an epoch while the next are made.
+                yield dict(zip("xy", self.epoch(spec, epoch), strict=True), batch_size=size)
+            else:
+                yield {"x": _begun(islice(endless, steps) if steps else stream.batches(size))}
 
     def epoch(self, spec: TrialSpec, epoch: int) -> tuple[Any, Any]:
         """Inputs and labels of one epoch, in the order that the seed and the epoch give.
@@ -77,6 +100,28 @@ class TrialData:
         """
         return self._take(np.arange(self.num_samples))
 
+    def inputs(self, spec: TrialSpec) -> Any:
+        """All inputs that a trial trains on.
+
+        Returns:
+            Arrays; of a stream an iterator over batches, at most as many samples as the trial saw.
+        """
+        stream = self.dataset.stream
+        if stream is None:
+            return self.everything()[0]
+        steps = spec.steps_per_epoch
+        seen = steps and -(-spec.epochs * steps * spec.batch_size // BATCH_SIZE)
+        return (x for x, _ in islice(stream.batches(BATCH_SIZE), seen))
+
+    @property
+    def labels(self) -> Any:
+        """Labels that show how the classes are distributed.
+
+        Returns:
+            Those of all training data; of a stream those of the validation data.
+        """
+        return self.y_validation if self.dataset.is_stream else self.everything()[1]
+
     def sample(self, size: int) -> Any:
         """Inputs of the first training samples.
 
@@ -88,3 +133,20 @@ class TrialData:
     def _take(self, order: Array) -> tuple[Any, Any]:
         indices = order if self.training is None else self.training[order]
         return take(self.dataset.x_train, indices), take(self.dataset.y_train, indices)
+
+
+def _begun(batches: Iterator[Any]) -> Iterator[Any]:
+    """The same batches, the first one taken already; `Model.fit` wants a plain generator.
+
+    A pass is so begun outside `fit`, with the random streams of the user's own.
+
+    Returns:
+        A generator.
+    """
+    first = next(batches)
+
+    def all_of_them() -> Iterator[Any]:
+        yield first
+        yield from batches
+
+    return all_of_them()

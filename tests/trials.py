@@ -1,0 +1,29 @@
+"""Single trials, as tests of trainers run them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import keras
+
+from normcraft.records import TrialRecord, TrialSpec
+from normcraft.surgery import place
+from normcraft.trainers import FitTrainer, find_objective
+
+
+def spec_of(arm: str, *, seed: int = 0, rate: float = 0.01, **changes) -> TrialSpec:
+    spec = TrialSpec(
+        arm, arm, "batch", None, 32, rate, seed, 2, 10, True, "model", "reinitialize", "data",
+        "accuracy", "fit", "one process", keras.backend.backend(), "float32", 1,
+    )  # fmt: skip
+    return replace(spec, **changes)
+
+
+def trainer_of(model, placement: str, digits, **arguments) -> FitTrainer:
+    objective = find_objective(model, digits.x_train[:8], digits.y_train[:8])
+    return FitTrainer(place(model, placement).model, objective, **arguments)
+
+
+def without_times(record: TrialRecord) -> TrialRecord:
+    curve = tuple(replace(point, seconds=0.0) for point in record.curve)
+    return replace(record, curve=curve, seconds=0.0, step_milliseconds=None)
