@@ -193,7 +193,7 @@ BAD = [
     (["compare", "-o", "no/such/best.keras"], "there is no folder 'no/such'"),
     (["compare", "--report", "taken.html"], "'taken.html' exists already"),
     (["compare", "-o", "taken.keras"], "'taken.keras' exists already"),
-    (["compare", "--store", "taken.html"], "cannot be used"),
+    (["compare", "--store", "taken.html"], "report and store are the same file"),
     (["compare", "--store", "."], "the store is a folder: received '.'"),
     (["compare", "--import", "no_such_module"], "no_such_module"),
     (["compare", "taken.keras"], "taken.keras"),

@@ -22,6 +22,7 @@ from normcraft._core.keras_private import (
     sublayers,
     traced_function,
     trusted_code,
+    variables_within,
 )
 
 
@@ -165,3 +166,22 @@ def test_code_is_trusted_within_and_not_after():
         keras.saving.deserialize_keras_object(copy.deepcopy(config))
     with pytest.raises(ValueError, match="unsafe"):
         keras.saving.deserialize_keras_object(config)
+
+
+def test_variables_are_counted_and_refused_before_they_take_memory():
+    with variables_within(10**6) as taken:
+        layers.Dense(3).build((None, 4))
+        assert taken[-1] == 4 * (4 * 3 + 3)
+        with pytest.raises(MemoryError, match="more than is allowed"):
+            layers.Dense(10**12).build((None, 10**6))
+        assert taken[-1] > 10**18
+    assert keras.Variable(0.0).shape == ()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("float32", 4), ("bfloat16", 2), ("int8", 1), ("bool", 1)]
+)
+def test_variables_are_counted_in_bytes(dtype, size):
+    with variables_within(10**6) as taken:
+        keras.Variable("zeros", shape=(5, 2), dtype=dtype, trainable=False)
+    assert taken == [0, 10 * size]

@@ -10,6 +10,7 @@ import pytest
 
 from normcraft._core import memory
 from normcraft._core.errors import InputError, MissingFileError
+from normcraft.recipes import _keras_sizes as keras_sizes
 from normcraft.recipes import load_model
 
 GOOD = """
@@ -219,6 +220,32 @@ class TestKerasFiles:
             start = content.find(b"PK\x01\x02", start + 4)
         (tmp_path / "m.keras").write_bytes(content)
         refused("unpacks to more than is sane", "m.keras")
+
+    def test_a_layer_that_hands_out_terabytes_is_refused(self):
+        grown = [keras.Input((4, 4, 1)), keras.layers.UpSampling2D(10**5, name="up")]
+        keras.Sequential([*grown, keras.layers.GlobalAveragePooling2D()]).save("m.keras")
+        refused(
+            "the model in 'm.keras' is too large to run: received 640,000,000,000 bytes a sample "
+            "from 'up', expected at most",
+            "m.keras",
+        )
+
+    def test_a_model_of_many_weights_has_room_for_its_optimizer(self, monkeypatch):
+        monkeypatch.setattr(keras_sizes, "SMALL", 0)
+        model = small()
+        model.compile("adam", "mse")
+        model.save("m.keras")
+        assert load_model("m.keras").optimizer is not None
+
+    def test_a_file_that_holds_a_part_of_the_weights_is_refused(self, monkeypatch):
+        monkeypatch.setattr(keras_sizes, "SMALL", 0)
+        monkeypatch.setattr(keras_sizes, "COPIES", 0.5)
+        small().save("m.keras")
+        refused(
+            "'m.keras' describes a model that is larger than its weights: received layers whose "
+            "variables take 24 bytes or more, expected at most",
+            "m.keras",
+        )
 
     def test_an_unreadable_file_is_refused(self, monkeypatch):
         small().save("m.keras")

@@ -16,9 +16,12 @@ __all__ = [
     "StoreError",
     "SurgeryError",
     "WorkerError",
+    "did_you_mean",
     "too_deep",
     "unknown_name",
 ]
+
+LONGEST = 500  # characters of a message, and of what was received
 
 
 class NormcraftError(Exception):
@@ -43,8 +46,8 @@ class NormcraftError(Exception):
         expected: str | None = None,
         hint: str | None = None,
     ) -> None:
-        self.message = message
-        self.received = received
+        self.message = _short(message)
+        self.received = received and _short(received)
         self.expected = expected
         self.hint = hint
         super().__init__(self._line())
@@ -113,6 +116,11 @@ class WorkerError(NormcraftError, RuntimeError):
     """Worker processes that cannot be started."""
 
 
+def _short(text: str) -> str:
+    # A name may be a whole file by mistake: its beginning and end tell.
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 80]} … {text[-80:]}"
+
+
 def too_deep(model: str) -> SurgeryError:
     """The error for a model on which Keras, or the reading of it, runs out of stack.
 
@@ -150,10 +158,27 @@ def unknown_name(what: str, received: object, valid: Iterable[str]) -> InputErro
         unknown kind: received 'bach', expected one of batch, layer; did you mean 'batch'?
     """
     names = sorted(valid)
-    near = get_close_matches(str(received), names, n=1)
     return InputError(
         f"unknown {what}",
         received=repr(received),
         expected=f"one of {', '.join(names)}",
-        hint=f"did you mean {near[0]!r}?" if near else None,
+        hint=did_you_mean(received, names),
     )
+
+
+def did_you_mean(received: object, valid: Iterable[str]) -> str | None:
+    """The hint that proposes the nearest valid name.
+
+    Args:
+        received: The name as given.
+        valid: All names that would have been accepted.
+
+    Returns:
+        None where none is near.
+
+    Example:
+        >>> did_you_mean("bach", ["batch", "layer"])
+        "did you mean 'batch'?"
+    """
+    near = get_close_matches(str(received)[:LONGEST], valid, n=1)
+    return f"did you mean {near[0]!r}?" if near else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from normcraft._core.errors import MissingFileError, OutputError, OverwriteError
 
-__all__ = ["check_writable", "save_atomically", "write_atomically"]
+__all__ = ["check_apart", "check_writable", "save_atomically", "write_atomically"]
 
 
 def check_writable(path: str | os.PathLike[str], *, force: bool = False) -> Path:
@@ -24,6 +24,7 @@ def check_writable(path: str | os.PathLike[str], *, force: bool = False) -> Path
 
     Raises:
         MissingFileError: The folder does not exist.
+        OutputError: Nothing can be written in the folder.
         OverwriteError: Something stands there already: a file without `force`, or a folder.
 
     Example:
@@ -32,11 +33,18 @@ def check_writable(path: str | os.PathLike[str], *, force: bool = False) -> Path
         normcraft._core.errors.MissingFileError: there is no folder 'no-such-folder'...
     """
     target = Path(path)
+    _check_name(target)
     if not target.parent.is_dir():
         raise MissingFileError(
             f"there is no folder {str(target.parent)!r}",
             received=repr(str(target)),
             hint="create the folder or choose another path",
+        )
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"{str(target)!r} cannot be written",
+            received=f"the folder {str(target.parent)!r}, which may not be written to",
+            hint="choose another path",
         )
     if target.is_dir():
         raise OverwriteError(f"{str(target)!r} is a folder", expected="the path of a file")
@@ -97,7 +105,7 @@ def save_atomically(
         '1 2 3'
     """
     target = check_writable(path, force=force)
-    temporary = target.with_name(f".{secrets.token_hex(4)}.{target.name}")
+    temporary = target.with_name(f".{secrets.token_hex(4)}{target.suffix}")
     try:
         save(temporary)
         temporary.replace(target)
@@ -110,6 +118,47 @@ def save_atomically(
     finally:
         temporary.unlink(missing_ok=True)
     return target
+
+
+def check_apart(**paths: str | os.PathLike[str] | None) -> None:
+    """Refuse that one file serves two purposes, of which one would be lost.
+
+    Args:
+        **paths: What is read or written, by what it is; None for what is not.
+
+    Raises:
+        OverwriteError: Two of them are the same file.
+
+    Example:
+        >>> check_apart(store="runs.db", report="./runs.db")
+        Traceback (most recent call last):
+        normcraft._core.errors.OverwriteError: report and store are the same file...
+    """
+    purposes: dict[str, str] = {}
+    for purpose, path in paths.items():
+        if path is None:
+            continue
+        other = purposes.setdefault(os.path.realpath(path), purpose)
+        if other != purpose:
+            raise OverwriteError(
+                f"{purpose} and {other} are the same file",
+                received=repr(os.fspath(path)),
+                hint="choose another path for one of them",
+            )
+
+
+def _check_name(path: Path) -> None:
+    # Names with a null byte, or longer than the file system takes.
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    except (OSError, ValueError) as error:
+        raise OutputError(
+            f"{str(path)!r} cannot be written",
+            received=getattr(error, "strerror", None) or str(error),
+            expected="the path of a file",
+        ) from error
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -18,6 +20,7 @@ import keras
 
 # The only imports of private modules in the project.
 from keras.src.backend.common import global_state
+from keras.src.backend.common.variables import Variable as KerasVariable
 from keras.src.models.functional import Functional
 from keras.src.saving.serialization_lib import SafeModeScope
 
@@ -42,6 +45,7 @@ __all__ = [
     "trace_failure",
     "traced_function",
     "trusted_code",
+    "variables_within",
 ]
 
 Node = Any
@@ -398,3 +402,39 @@ def trusted_code() -> Iterator[None]:
     """
     with SafeModeScope(safe_mode=False):
         yield
+
+
+@contextlib.contextmanager
+def variables_within(limit: int) -> Iterator[list[int]]:
+    """Lets no variable be made within that brings all of them above so many bytes.
+
+    `MemoryError` is raised in its place, before any memory is taken.
+
+    Args:
+        limit: The number of bytes.
+
+    Yields:
+        How many bytes had been asked for after each variable, beginning with 0: Keras hides what
+        keeps it from building a layer in errors of all sorts, the last number tells.
+    """
+    taken = [0]
+    validate = KerasVariable._validate_shape
+
+    def within(variable: Any, shape: Any) -> Any:
+        shape = validate(variable, shape)
+        if variable._shape is None:  # the first of several calls for one variable
+            taken.append(taken[-1] + math.prod(shape) * _itemsize(variable._dtype))
+        if taken[-1] > limit:
+            raise MemoryError("the variables would take more than is allowed")
+        return shape
+
+    KerasVariable._validate_shape = within
+    try:
+        yield taken
+    finally:
+        KerasVariable._validate_shape = validate
+
+
+def _itemsize(dtype: str) -> int:
+    bits = re.search(r"\d+", dtype)  # NumPy does not know bfloat16, int4 and float8_e4m3fn
+    return max(1, int(bits[0]) // 8) if bits else 1

@@ -12,12 +12,13 @@ MAX_BYTES = 8 << 30
 OF_DATA = "load the arrays yourself (memory-mapped) and pass them in place of the path"
 
 
-def check_memory(what: str, size: int, *, hint: str = OF_DATA) -> None:
+def check_memory(what: str, size: int, *, at_most: int = MAX_BYTES, hint: str = OF_DATA) -> None:
     """Refuse what would take more than 8 GiB, or more than half of the machine's memory.
 
     Args:
         what: What would take it, for the error.
         size: Bytes in memory.
+        at_most: A limit of its own.
         hint: How to do without.
 
     Raises:
@@ -26,7 +27,7 @@ def check_memory(what: str, size: int, *, hint: str = OF_DATA) -> None:
     Example:
         >>> check_memory("the archive", 1000)
     """
-    limit = min(MAX_BYTES, physical_memory() // 2)
+    limit = min(at_most, MAX_BYTES, physical_memory() // 2)
     if size > limit:
         raise InputError(
             f"{what} unpacks to more than is sane",

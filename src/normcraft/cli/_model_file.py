@@ -51,6 +51,10 @@ def model_inputs(data: str | None, model: keras.Model, *, target: str | None, re
     if data is None:
         if target is not None:
             raise InputError("a target column without data", received=f"--target {target!r}")
+        if rescale != "auto":
+            raise InputError(
+                "data are to be rescaled, and there are none", received=f"--rescale {rescale!r}"
+            )
         return None
     dataset = fit_to_model(as_dataset(data, None, target=target), model, rescale=rescale)
     for note in dataset.notes:

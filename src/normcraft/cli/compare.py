@@ -12,7 +12,7 @@ import typer
 
 from normcraft._core.backend import require_backend
 from normcraft._core.errors import InputError
-from normcraft._core.files import check_writable, write_atomically
+from normcraft._core.files import check_apart, check_writable, write_atomically
 from normcraft.cli._model_file import MODEL_HELP, Target, check_model_output
 
 if TYPE_CHECKING:
@@ -101,6 +101,10 @@ def compare(
 
     Example: normcraft compare tabular_mlp --data wine.csv --target quality
     """
+    if store is not None and store.is_dir():
+        raise InputError(
+            "the store is a folder", received=repr(str(store)), expected="the path of a .db file"
+        )
     require_backend()
     if output is not None:
         check_model_output(output, force=force)
@@ -146,6 +150,13 @@ def compare(
         command=shlex.join(["normcraft", *sys.argv[1:]]),
     )
     store = store or Path(DEFAULT_FOLDER) / f"{study.name}.db"
+    check_apart(
+        model=model if Path(model).exists() else None,
+        data=data if Path(data).exists() else None,
+        store=store,
+        report=report or store.with_suffix(".html"),
+        output=output,
+    )
     page = _report_path(report, store, force=force)
     comparison = run_study(study, store=store, progress=watcher(), report=str(page))
     _write(comparison, page, output, force=force)
@@ -167,9 +178,12 @@ def _short(model: str) -> str:
 def _words(what: str, text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
-    words = tuple(word.strip() for word in text.split(",") if word.strip())
-    if not words:
-        raise InputError(f"{what} is empty", received=repr(text), expected="names with commas")
+    words = tuple(word.strip() for word in text.split(","))
+    if not all(words):
+        problem = "lacks an entry" if any(words) else "is empty"
+        raise InputError(
+            f"{what} {problem}", received=repr(text), expected="one or more, with commas between"
+        )
     return words
 
 
@@ -188,22 +202,21 @@ def _numbers(what: str, text: str | None, *, whole: bool = False) -> tuple[float
 
 def _report_path(report: Path | None, store: Path, *, force: bool) -> Path:
     """Where the report goes; an existing file of another origin needs `--force`."""
-    if store.is_dir():
-        raise InputError(
-            "the store is a folder", received=repr(str(store)), expected="the path of a .db file"
-        )
     own = store.with_suffix(".html")
     page = report or own
     if page == own:
         page.parent.mkdir(parents=True, exist_ok=True)
-    elif not (page.exists() and _is_report(page)):
+    elif not _is_report(page):
         check_writable(page, force=force)
     return page
 
 
 def _is_report(page: Path) -> bool:
-    with page.open("rb") as stream:
-        return b"normcraft" in stream.read(4096)
+    try:
+        with page.open("rb") as stream:
+            return b"normcraft" in stream.read(4096)
+    except (OSError, ValueError):
+        return False
 
 
 def _write(comparison: Comparison, page: Path, output: Path | None, *, force: bool) -> None:

@@ -37,7 +37,7 @@ def verify(
 
     Example: normcraft verify model.keras folded.keras
     """
-    if tolerance is not None and not tolerance > 0:
+    if tolerance is not None and not 0 < tolerance < float("inf"):
         raise InputError(
             "the tolerance is no relative difference",
             received=str(tolerance),

@@ -103,8 +103,12 @@ def import_module(name: str) -> ModuleType:
         ) from error
 
 
-def failure(error: BaseException) -> str:
+def failure(error: BaseException, text: str | None = None) -> str:
     """An error of the user's code or of Keras in one short line, its text escaped.
+
+    Args:
+        error: The error.
+        text: The part of its text that tells; all by default.
 
     Returns:
         For example `ValueError: 'no such unit'`.
@@ -112,7 +116,8 @@ def failure(error: BaseException) -> str:
     where = ""
     if isinstance(error, SyntaxError) and error.lineno:
         where = f" in line {error.lineno}"
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    if text is None:
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return type(error).__name__ + (f": {lines[0][:200]!r}" if lines else "") + where
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from normcraft._core.errors import InputError
+from normcraft._core.errors import InputError, did_you_mean
 from normcraft.kinds import load_kind
 from normcraft.placements import Placement
 
 __all__ = ["Budget", "Grid", "check_number"]
 
 INSERTS_NOTHING = {"as_given", "none"}
+MOST = 2**31 - 1  # what the backends take as a size
+MOST_SEEDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         if isinstance(self.seeds, int):
-            check_number("number of seeds", self.seeds, above=0, integer=True)
+            check_number("number of seeds", self.seeds, above=0, most=MOST_SEEDS, integer=True)
             object.__setattr__(self, "seeds", tuple(range(self.seeds)))
         object.__setattr__(self, "seeds", _distinct("seeds", self.seeds))
         for seed in self.trial_seeds:
@@ -146,24 +147,27 @@ def _check_activation(name: Any) -> None:
             "unknown activation",
             received=repr(name),
             expected="the name of a Keras activation, for example relu, sigmoid, tanh, gelu",
+            hint=did_you_mean(name, vars(keras.activations)),
         ) from error
 
 
-def check_number(what: str, value: Any, *, above: int, integer: bool = False) -> None:
-    """Refuses what is no finite number above a bound.
+def check_number(
+    what: str, value: Any, *, above: int, most: int = MOST, integer: bool = False
+) -> None:
+    """Refuses what is no number between two bounds.
 
     Args:
         what: What it is, for the error.
         value: The value.
-        above: The bound.
+        above: The bound below.
+        most: The largest value.
         integer: Whether it has to be whole.
 
     Raises:
         InputError: If it is none.
     """
     right_type = isinstance(value, int | float) and not isinstance(value, bool)
-    whole = not integer or (right_type and float(value).is_integer())
-    if not right_type or not whole or not math.isfinite(value) or value <= above:
+    if not right_type or not above < value <= most or (integer and value != int(value)):
         noun = "a whole number" if integer else "a number"
-        bound = f"{noun} above {above}" if above else f"{noun} above 0"
+        bound = f"{noun} above {above}" + f" and up to {most:,}" * (right_type and value > most)
         raise InputError(f"bad {what}", received=repr(value), expected=bound)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 
-from normcraft._core.errors import MissingFileError, StoreError
+from normcraft._core.errors import MissingFileError, NormcraftError, StoreError
 from normcraft.records import Arm, TrialRecord, TrialSpec
 
 __all__ = ["SCHEMA_VERSION", "Store"]
@@ -51,25 +51,21 @@ class Store:
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         self.path = Path(path)
-        if read_only and not self.path.is_file():
-            raise MissingFileError(
-                "no store there",
-                received=repr(str(path)),
-                expected="a .db file that `normcraft compare` wrote",
-            )
         self._resources = ExitStack()
         with self._access(), ExitStack() as resources:
-            if not read_only:
+            if read_only:
+                self._connection = self._copy()
+            else:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                resources.callback(self._locked().release)
-            self._connection = self._copy() if read_only else sqlite3.connect(path, timeout=10)
+                resources.push(self._locked())
+                self._connection = sqlite3.connect(path, timeout=10)
             resources.callback(self._connection.close)
             self._check()
             self._prepare()
             self._connection.execute("PRAGMA journal_mode = DELETE")
             self._resources = resources.pop_all()
 
-    def _locked(self) -> BaseFileLock:
+    def _locked(self) -> Callable[..., None]:
         path = self.path.with_name(f".{self.path.name}.lock")
         lock = FileLock(path, timeout=0)
         try:
@@ -81,9 +77,21 @@ class Store:
                 f"another run is writing store {str(self.path)!r}",
                 hint="wait for it (`normcraft report` reads it meanwhile), or use another --store",
             ) from error
-        return lock
+
+        def release(*exception: object) -> None:
+            if exception[0] is not None:  # what was opened is no store: nothing is left beside it
+                path.unlink()
+            lock.release()
+
+        return release
 
     def _copy(self) -> sqlite3.Connection:
+        if not self.path.is_file():
+            raise MissingFileError(
+                "no store there",
+                received=repr(str(self.path)),
+                expected="a .db file that `normcraft compare` wrote",
+            )
         copy = sqlite3.connect(":memory:")
         uri = f"{self.path.resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=10)) as original:
@@ -136,6 +144,8 @@ class Store:
     def _access(self) -> Iterator[None]:
         try:
             yield
+        except NormcraftError:
+            raise
         except (sqlite3.Error, OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"store {str(self.path)!r} cannot be used",

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from normcraft._core.errors import InputError, unknown_name
+from normcraft._core.errors import InputError, did_you_mean, unknown_name
 from normcraft._core.keras_private import compile_arguments
 from normcraft.data import mapping_text
 from normcraft.graph import LayerGraph, activation_name
@@ -84,7 +84,8 @@ def _known(what: str, name: str | None) -> Any:
             f"unknown {what}",
             received=repr(name),
             expected=f"the name of a Keras {what}",
-            hint=f"see keras.{what}s" if what != "loss" else "see keras.losses",
+            hint=did_you_mean(name.lower(), dict.fromkeys(map(str.lower, vars(module))))
+            or ("see keras.losses" if what == "loss" else f"see keras.{what}s"),
         ) from error
 
 
