@@ -10,7 +10,7 @@ __all__ = ["figure", "tables"]
 
 Figures = dict[str, Any]
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 300, 52, 150, 16, 44
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 300, 52, 200, 16, 44
 POINTS = {0.005: "half a point", 0.01: "1 point", 0.02: "2 points"}
 COLORS = ("#5b8ff9", "#e8684a", "#2f9e6e")
 STYLE = (
