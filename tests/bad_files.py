@@ -152,14 +152,6 @@ def _large_directory(path: Path) -> None:
         claim(path, f"assets/{number}", size=GIGANTIC // 4)
 
 
-def _traversal(path: Path) -> None:
-    pack(path, members(path) | {"assets/../../../evil": b"evil", "/tmp/normcraft_evil": b"evil"})
-
-
-def _huge(path: Path, **entries: Any) -> None:
-    reconfigure(path, lambda config: layer(config, "Dense")["config"].update(entries))
-
-
 def _twice(path: Path) -> None:
     def change(config: dict[str, Any]) -> None:
         layers = config["config"]["layers"]
@@ -270,7 +262,6 @@ MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
         array(shape=(1 << 20, 1 << 18), dtype="f4", chunks=(64, 64), compression="gzip"),
         "claim to be larger than the file that they are in",
     ),
-    "names that leave the folder": (_traversal, ""),
 }
 
 

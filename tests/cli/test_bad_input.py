@@ -13,9 +13,10 @@ import keras
 import numpy as np
 import pytest
 
-from bad_files import DATA, MODELS, STORES, X, Y
+from bad_files import DATA, MODELS, STORES, X, Y, members, pack
 
 layers = keras.layers
+pytestmark = pytest.mark.any_backend
 HOSTILE = ["", " ", "\n", "a\nb", "\x1b[31mred", "\x00", "ü†\u202e", "'", '"', "../x", "a" * 3000]
 EDITS = {
     "place": ["--placement", "before_activation"],
@@ -154,8 +155,6 @@ def test_models_that_cannot_be_used(refused, folder, case):
     spoil, says = MODELS[kind]
     (folder / "bad.keras").write_bytes((folder / "m.keras").read_bytes())
     spoil(folder / "bad.keras")
-    if not says:
-        pytest.skip("is a good model")
     line = refused(*filled(TAKES_MODEL[command], MODEL="bad.keras"), says=says)
     assert "bad.keras" in line
 
@@ -280,7 +279,10 @@ SAME = {
     "compare report on the store": compare("--store", "new.db", "--report", "new.db"),
     "compare report on the model": compare("--report", "b.keras", "-o", "b.keras"),
     "compare model on the store": compare("--store", "b.keras", "-o", "b.keras"),
+    "compare report on somebody's page": compare("--store", "mine.db"),
     "report": ["report", "s.db", "-o", "s.db"],
+    "report on somebody's page": ["report", "mine.db"],
+    "report of a store that is called a page": ["report", "store.html"],
     "report by force": ["report", "s.db", "-o", "s.db", "--force"],
     "compare data by force": compare("--report", "t.npz", "--force"),
     "compare model by force": compare("--report", "m.keras", "--force"),
@@ -288,7 +290,10 @@ SAME = {
 
 
 @over(SAME)
-def test_no_output_takes_the_place_of_an_input_or_another_output(refused, case):
+def test_no_output_takes_the_place_of_an_input_or_another_output(refused, folder, case):
+    for name in ("mine.db", "store.html"):
+        (folder / name).write_bytes((folder / "s.db").read_bytes())
+    (folder / "mine.html").write_text("my own page")
     refused(*SAME[case[0]])
 
 
@@ -417,6 +422,8 @@ CONTRADICTIONS = [
     (["verify", "m.keras"], "Missing argument"),
     (["verify", "m.keras", "digits_cnn"], "the models have other inputs"),
     (["verify", "m.keras", "m.keras", "m.keras"], "m.keras"),
+    (["report"], "Missing argument"),
+    (["report", "s.db"], "holds no study yet"),
     (["report", "s.db", "-o", "r.html"], "holds no study yet"),
     (compare("--unknown"), "--unknown"),
     (compare(data="digits"), "the data do not fit the model's input"),
@@ -436,6 +443,17 @@ def test_code_in_a_model_file_is_not_run_unasked(refused, folder):
     keras.Sequential([keras.Input((4,)), layers.Lambda(lambda x: x * 2)]).save("code.keras")
     for arguments in TAKES_MODEL.values():
         refused(*filled(arguments, MODEL="code.keras"), says="--unsafe")
+
+
+@pytest.mark.filterwarnings("ignore:Skipping invalid path")
+def test_a_model_file_writes_nothing_outside_of_it(run, folder):
+    own = folder / "own"
+    own.mkdir()
+    leaving = {f"{'../' * up}evil": b"evil" for up in range(5)} | {f"{folder}/evil": b"evil"}
+    pack(own / "m.keras", members(folder / "m.keras") | leaving)
+    before = snapshot(folder)
+    assert run("remove", "own/m.keras", "--dry-run")[0] == 0
+    assert snapshot(folder) == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

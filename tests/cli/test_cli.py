@@ -94,7 +94,7 @@ def test_report_writes_it_again_from_the_store(run, folder, model, table):
 
 def test_the_report_beside_the_store_is_brought_up_to_date(run, folder, model, table):
     run("compare", model, "--data", table, *QUICK, "--store", "s.db")
-    (folder / "s.html").write_text("old")
+    (folder / "s.html").write_text("an older page of normcraft")
     code, out, _ = run("report", "s.db")
     assert code == 0
     assert "report: s.html" in out

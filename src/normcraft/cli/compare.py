@@ -12,8 +12,9 @@ import typer
 
 from normcraft._core.backend import require_backend
 from normcraft._core.errors import InputError
-from normcraft._core.files import check_apart, check_writable, write_atomically
+from normcraft._core.files import check_apart, write_atomically
 from normcraft.cli._model_file import MODEL_HELP, Target, check_model_output
+from normcraft.cli._report_page import report_page
 
 if TYPE_CHECKING:
     from normcraft.api import Comparison
@@ -101,10 +102,6 @@ def compare(
 
     Example: normcraft compare tabular_mlp --data wine.csv --target quality
     """
-    if store is not None and store.is_dir():
-        raise InputError(
-            "the store is a folder", received=repr(str(store)), expected="the path of a .db file"
-        )
     require_backend()
     if output is not None:
         check_model_output(output, force=force)
@@ -150,14 +147,11 @@ def compare(
         command=shlex.join(["normcraft", *sys.argv[1:]]),
     )
     store = store or Path(DEFAULT_FOLDER) / f"{study.name}.db"
-    check_apart(
-        model=model if Path(model).exists() else None,
-        data=data if Path(data).exists() else None,
-        store=store,
-        report=report or store.with_suffix(".html"),
-        output=output,
-    )
-    page = _report_path(report, store, force=force)
+    page = report_page(report, store, force=force)
+    inputs = {
+        name: path for name, path in (("model", model), ("data", data)) if Path(path).exists()
+    }
+    check_apart(store=store, report=page, output=output, **inputs)
     comparison = run_study(study, store=store, progress=watcher(), report=str(page))
     _write(comparison, page, output, force=force)
     if as_json:
@@ -198,25 +192,6 @@ def _numbers(what: str, text: str | None, *, whole: bool = False) -> tuple[float
         raise InputError(
             f"bad {what}", received=repr(text), expected=f"{noun} with commas between"
         ) from error
-
-
-def _report_path(report: Path | None, store: Path, *, force: bool) -> Path:
-    """Where the report goes; an existing file of another origin needs `--force`."""
-    own = store.with_suffix(".html")
-    page = report or own
-    if page == own:
-        page.parent.mkdir(parents=True, exist_ok=True)
-    elif not _is_report(page):
-        check_writable(page, force=force)
-    return page
-
-
-def _is_report(page: Path) -> bool:
-    try:
-        with page.open("rb") as stream:
-            return b"normcraft" in stream.read(4096)
-    except (OSError, ValueError):
-        return False
 
 
 def _write(comparison: Comparison, page: Path, output: Path | None, *, force: bool) -> None:

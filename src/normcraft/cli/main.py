@@ -87,6 +87,11 @@ def _run(arguments: list[str]) -> int:
         sys.stderr.close()
         return BAD_INPUT
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            problem = NormcraftError(
+                f"{str(error.filename)!r} cannot be used", received=error.strerror
+            )
+            return _fail(problem, arguments)
         text = " ".join(str(error).split())[:300]
         problem = NormcraftError(
             f"unexpected {type(error).__name__}: {text}",

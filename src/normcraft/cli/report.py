@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from normcraft._core.backend import require_backend
-from normcraft._core.files import check_apart, check_writable, write_atomically
+from normcraft._core.files import check_writable, write_atomically
+from normcraft.cli._report_page import report_page
 
 __all__ = ["report"]
 
@@ -29,17 +30,16 @@ def report(
     Example: normcraft report normcraft-runs/digits.db -o report.html
     """
     if output is not None:
-        check_apart(store=store, output=output)
         check_writable(output, force=force)
+    page = report_page(output, store, force=force)
     require_backend()
     from normcraft.report.document import document
     from normcraft.report.html import render_html
     from normcraft.studies import Store, read_study
 
     with Store(store, read_only=True) as opened:
-        page = output or store.with_suffix(".html")
         study = read_study(opened, report=str(page))
-    write_atomically(page, render_html(*study), force=force or output is None)
+    write_atomically(page, render_html(*study), force=True)
     if as_json:
         print(json.dumps(document(study[0])))
     else:
