@@ -92,7 +92,8 @@ def test_an_unknown_name_offers_the_nearest():
 )
 def test_a_missing_file_is_named(source):
     text = refusal(source, MissingFileError)
-    assert text.startswith(f"no such data file: received {source!r}, expected an .npz file")
+    assert text.startswith(f"no such data file: received {source!r}"[:400])
+    assert "expected an .npz file" in text
 
 
 def test_other_kinds_of_files_say_what_is_accepted(tmp_path):

@@ -16,6 +16,7 @@ __all__ = [
     "StoreError",
     "SurgeryError",
     "WorkerError",
+    "about",
     "did_you_mean",
     "too_deep",
     "unknown_name",
@@ -182,3 +183,25 @@ def did_you_mean(received: object, valid: Iterable[str]) -> str | None:
     """
     near = get_close_matches(str(received)[:LONGEST], valid, n=1)
     return f"did you mean {near[0]!r}?" if near else None
+
+
+def about(subject: str, error: NormcraftError) -> InputError:
+    """The same error with what it is about in front.
+
+    Args:
+        subject: For example the path of the file that was read.
+        error: What was raised while it was.
+
+    Returns:
+        An `InputError`.
+
+    Example:
+        >>> print(about("'a.csv'", InputError("the table is empty")))
+        'a.csv': the table is empty
+    """
+    return InputError(
+        f"{subject}: {error.message}",
+        received=error.received,
+        expected=error.expected,
+        hint=error.hint,
+    )

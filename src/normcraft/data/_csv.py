@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from normcraft._core.errors import InputError, NormcraftError
+from normcraft._core.errors import InputError, NormcraftError, about
 from normcraft._core.memory import check_memory
 from normcraft.data._arrays import from_arrays
 from normcraft.data._csv_cells import TRUTH, finite_numbers, is_missing, number, refuse_cell
@@ -69,17 +69,12 @@ def read_csv(path: Path, target: str | None, *, labels: str = "auto") -> Dataset
 
     Raises:
         InputError: The file is no such table, has no such column, or a cell is no number.
-    """
+    """  # noqa: DOC501 - ruff does not see through about
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             return _dataset(path.stem, text_lines(file), target, labels)
     except NormcraftError as error:
-        raise InputError(
-            f"{str(path)!r}: {error.message}",
-            received=error.received,
-            expected=error.expected,
-            hint=error.hint,
-        ) from error
+        raise about(repr(str(path)), error) from error
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be read", received=error.strerror) from error
 

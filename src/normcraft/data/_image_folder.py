@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from normcraft._core.errors import InputError, NormcraftError
+from normcraft._core.errors import InputError, NormcraftError, about
 from normcraft._core.memory import check_memory
 from normcraft.data._arrays import from_arrays
 from normcraft.data._class_folders import class_folders
@@ -41,7 +41,7 @@ def read_image_folder(path: Path, *, labels: str = "auto") -> Dataset:
     Raises:
         InputError: The folder is laid out otherwise, an image cannot be read, or images differ in
             size.
-    """
+    """  # noqa: DOC501 - ruff does not see through about
     if labels == "numbers":
         raise InputError(
             "the labels of class folders are names",
@@ -51,12 +51,7 @@ def read_image_folder(path: Path, *, labels: str = "auto") -> Dataset:
     try:
         return _dataset(path)
     except NormcraftError as error:
-        raise InputError(
-            f"{str(path)!r}: {error.message}",
-            received=error.received,
-            expected=error.expected,
-            hint=error.hint,
-        ) from error
+        raise about(repr(str(path)), error) from error
     except OSError as error:
         raise InputError(
             f"{str(path)!r} cannot be read", received=f"{error.strerror} at {error.filename!r}"

@@ -11,7 +11,7 @@ from typing import IO
 
 import numpy as np
 
-from normcraft._core.errors import InputError, NormcraftError
+from normcraft._core.errors import InputError, NormcraftError, about
 from normcraft._core.memory import check_memory
 from normcraft.data._arrays import from_arrays
 from normcraft.data._dataset import Array, Dataset
@@ -34,19 +34,14 @@ def read_npz(path: Path, *, labels: str = "auto") -> Dataset:
 
     Raises:
         InputError: The archive is damaged, too large, or does not hold such arrays.
-    """
+    """  # noqa: DOC501 - ruff does not see through about
     try:
         with zipfile.ZipFile(path) as archive:
             arrays = {key: _read(archive, info) for key, info in _found(archive).items()}
             others = [name for name in archive.namelist() if name.removesuffix(".npy") not in KEYS]
             return _dataset(path, arrays, others, labels)
     except NormcraftError as error:
-        raise InputError(
-            f"{str(path)!r}: {error.message}",
-            received=error.received,
-            expected=error.expected,
-            hint=error.hint,
-        ) from error
+        raise about(repr(str(path)), error) from error
     except (
         Exception
     ) as error:  # a damaged archive raises anything, from zlib's errors to tokenize's
