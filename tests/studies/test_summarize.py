@@ -221,6 +221,16 @@ def test_a_diverged_trial_counts_at_chance_and_beside():
     assert found.as_trained_mean == pytest.approx(found.mean)
 
 
+def test_nothing_is_equal_where_every_trial_diverged():
+    records = [without_result(one, "diverged") for one in trials_of(random_scores("none", "input"))]
+    verdict, (none, _) = summed(records)
+    assert verdict.outcome == "cannot_tell"
+    assert verdict.sentence == (
+        "nothing can be told: every trial diverged; try smaller learning rates"
+    )
+    assert none.outcomes["diverged"] == len(records) // 2
+
+
 def test_a_metric_to_be_minimised_turns_differences_but_not_means():
     scores = random_scores("none", "input", seed=3)
     losses = {name: 1 - rows for name, rows in scores.items()}

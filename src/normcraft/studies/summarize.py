@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, nan
 from statistics import fmean, median
 from typing import get_args
@@ -94,6 +94,9 @@ def summarize(
         level=level,
         incomplete=table.incomplete,
     )
+    if all(record.outcome == "diverged" for record in table.trials.values()):
+        sentence = "nothing can be told: every trial diverged; try smaller learning rates"
+        verdict = replace(verdict, sentence=sentence, outcome="cannot_tell", winner=None)
     by_arm = {one.arm: one for one in found}
     return verdict, tuple(
         _summary(arm, table, baseline, by_arm.get(arm.name), level) for arm in arms
