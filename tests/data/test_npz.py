@@ -179,3 +179,13 @@ def test_arrays_of_a_file_are_checked_like_any(save):
     assert "x holds NaN or infinity" in refusal(save(x_train=np.array([[np.nan], [1.0]])))
     assert "y holds text labels" in refusal(save(y_train=np.array(["a", "b"])))
     assert "x_test is not shaped" in refusal(save(x_test=np.eye(3), y_test=np.arange(3)))
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("zipfile.ZipFile", denied)
+    (tmp_path / "a.npz").touch()
+    with pytest.raises(InputError, match=r"a.npz' cannot be read: received Permission denied$"):
+        load_dataset(tmp_path / "a.npz")

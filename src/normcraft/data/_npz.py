@@ -42,6 +42,8 @@ def read_npz(path: Path, *, labels: str = "auto") -> Dataset:
             return _dataset(path, arrays, others, labels)
     except NormcraftError as error:
         raise about(repr(str(path)), error) from error
+    except PermissionError as error:
+        raise InputError(f"{str(path)!r} cannot be read", received=error.strerror) from error
     except (
         Exception
     ) as error:  # a damaged archive raises anything, from zlib's errors to tokenize's
