@@ -64,6 +64,7 @@ def from_source(
         InputError: A batch cannot be used, or the data are too large and cannot be streamed.
 
     Example:
+        >>> import numpy as np
         >>> batches = [(np.zeros((2, 3)), np.array([0, 1])), (np.ones((1, 3)), np.array([1]))]
         >>> from_source(find_source(lambda: batches)).x_train.shape
         (3, 3)
