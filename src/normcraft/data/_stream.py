@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -58,6 +59,19 @@ class Stream:
             An iterator over `(x, y)`.
         """
         return rebatched(self._pass(), size)
+
+    def num_batches(self, size: int) -> int:
+        """Batches in one pass; where none was made yet, one is, to count the rows.
+
+        Args:
+            size: Rows in a batch.
+
+        Returns:
+            Their number, the last partial one included.
+        """
+        if self.rows is None:
+            deque(self._pass(), maxlen=0)
+        return -(-(self.rows or 0) // size)
 
     def endless_batches(self, size: int) -> Iterator[Batch]:
         """Pass behind pass, without an end.

@@ -74,7 +74,10 @@ class TrialData:
                 # Nothing here holds on to the arrays of an epoch while the next are made.
                 yield dict(zip("xy", self.epoch(spec, epoch), strict=True), batch_size=size)
             else:
-                yield {"x": _begun(islice(endless, steps) if steps else stream.batches(size))}
+                # Told how many, `fit` does not run into the end: TensorFlow would count a step.
+                batches = islice(endless, steps) if steps else stream.batches(size)
+                number = steps or stream.num_batches(size)
+                yield {"x": _begun(batches), "steps_per_epoch": number}
 
     def epoch(self, spec: TrialSpec, epoch: int) -> tuple[Any, Any]:
         """Inputs and labels of one epoch, in the order that the seed and the epoch give.
