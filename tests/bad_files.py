@@ -302,7 +302,8 @@ DATA: dict[str, tuple[Callable[[Path], None], str]] = {
     "dates": (_table(x_train=X.astype("M8[s]"), y_train=Y), "real numbers"),
     "records": (_table(x_train=np.zeros(40, [("a", "f4")]), y_train=Y), "real numbers"),
     "other lengths": (_table(x_train=X, y_train=Y[:9]), "differ in length"),
-    "another width": (_table(x_train=X[:, :3], y_train=Y), ""),
+    "another width": (_table(x_train=X[:, :3], y_train=Y), "(4,)"),
+    "text labels": (_table(x_train=X, y_train=np.array(["cat"] * len(Y))), "'cat' = 0"),
     "pickled": (_pickled, "never loaded"),
     "a header that claims 64 GB": (_lying, "as its header claims"),
     "an archive that claims 4 GB": (

@@ -52,8 +52,10 @@ def pytest_collection_finish() -> None:
 
 # Folders and files whose tests hold on every backend if they hold on one.
 ANY_BACKEND = {
-    "data", "executors", "report", "test_design", "test_edit_commands", "test_load_model",
-    "test_selection", "test_signflip", "test_store", "test_summarize", "test_verdict",
+    "crashes", "data", "executors", "report", "test_aa_calibration", "test_bad_input",
+    "test_design", "test_edit_commands", "test_fuzz", "test_load_model", "test_schemas",
+    "test_selection", "test_signflip", "test_store", "test_store_trouble", "test_summarize",
+    "test_verdict",
 }  # fmt: skip
 
 

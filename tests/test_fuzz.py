@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 fuzz_files = pytest.importorskip("benchmarks.fuzz_files", reason="benchmarks are not here")
-pytestmark = pytest.mark.any_backend
 NUMBER = {"npz": 160, "csv": 80, "images": 40, "keras": 40}
 
 

@@ -16,8 +16,6 @@ from pydantic import TypeAdapter
 
 from normcraft.records import Arm, TrialRecord, TrialSpec
 
-pytestmark = pytest.mark.any_backend
-
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
 PUBLISHED = {"trial-record": TrialRecord, "trial-spec": TrialSpec, "arm": Arm}
 STORE = Path(__file__).parent / "studies" / "stores" / "version_1.db"

@@ -11,6 +11,21 @@ from normcraft.surgery import place
 from normcraft.trainers import FitTrainer, find_objective
 
 
+def small_model(units: int = 16, dropout: float | None = None) -> keras.Model:
+    """A small classifier of handwritten digits, not compiled; every layer has a name."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1), name="pixels"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(units, "relu", name="hidden"),
+            *([layers.Dropout(dropout, name="dropout")] if dropout is not None else []),
+            layers.Dense(10, "softmax", name="head"),
+        ],
+        name="small",
+    )
+
+
 def spec_of(arm: str, *, seed: int = 0, rate: float = 0.01, **changes) -> TrialSpec:
     spec = TrialSpec(
         arm, arm, "batch", None, 32, rate, seed, 2, 10, True, "model", "reinitialize", "data",

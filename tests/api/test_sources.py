@@ -12,6 +12,7 @@ import normcraft as nc
 from normcraft._core.errors import InputError
 from normcraft.data import find_source, from_source
 from normcraft.studies import Budget, Options, Study
+from trials import small_model
 
 layers = keras.layers
 DATA = nc.load_dataset("digits")
@@ -23,21 +24,9 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def small_model() -> keras.Model:
-    return keras.Sequential(
-        [
-            keras.Input((8, 8, 1), name="pixels"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(8, "relu", name="hidden"),
-            layers.Dense(10, "softmax", name="head"),
-        ],
-        name="small",
-    )
-
-
 def compared(*data, **arguments):
     return nc.compare(
-        small_model(), *data, placements=["none", "before_activation"], seeds=1, epochs=1,
+        small_model(8), *data, placements=["none", "before_activation"], seeds=1, epochs=1,
         verbose=False, **arguments,
     )  # fmt: skip
 
@@ -174,7 +163,7 @@ def test_one_hot_labels_and_numbers_to_predict_are_streamed():
         for x, y in batches():
             yield x, y[:, None] / 10.0  # float64
 
-    coded = small_model()
+    coded = small_model(8)
     coded.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
     number = keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(1)])
     for model, data in ((coded, batches), (number, regression)):
@@ -212,7 +201,7 @@ def test_a_source_that_fails_in_a_trial_is_a_failed_record():
 )
 def test_bad_sources_are_one_clear_line(arguments, text):
     with pytest.raises(InputError, match=text) as caught:
-        nc.compare(small_model(), verbose=False, **arguments)
+        nc.compare(small_model(8), verbose=False, **arguments)
     assert "\n" not in str(caught.value)
 
 
@@ -221,7 +210,7 @@ def test_other_executors_refuse_a_stream_with_the_reason():
     options = Options()
     object.__setattr__(options, "executor", "elsewhere")
     with pytest.raises(InputError, match="streamed.*only one process.*executor 'elsewhere'"):
-        Study(small_model(), data, options=options)
+        Study(small_model(8), data, options=options)
 
 
 def test_the_limit_is_a_number_of_bytes():

@@ -12,8 +12,6 @@ import keras
 import numpy as np
 import pytest
 
-from bad_input import ARRAYS, BUILDERS
-
 layers = keras.layers
 QUICK = ["--seeds", "1", "--epochs", "1", "--steps-per-epoch", "2"]
 
@@ -228,26 +226,6 @@ def test_bad_input_with_json_is_a_document(run, arguments, text):
     assert set(error) == {"message", "received", "expected", "hint"}
     assert text in " ".join(filter(None, error.values()))
     assert err == ""
-
-
-@pytest.mark.parametrize("case", ARRAYS)
-def test_bad_arrays_are_one_clear_line(run, folder, model, case):
-    arrays, text = ARRAYS[case]
-    np.savez(folder / "bad.npz", **arrays)
-    code, out, err = run("compare", model, "--data", "bad.npz", *QUICK)
-    assert (code, out) == (2, "")
-    assert text in err
-    assert err.count("\n") == 1, err
-
-
-@pytest.mark.parametrize("case", BUILDERS)
-def test_a_bad_builder_is_one_clear_line(run, folder, case):
-    source, text = BUILDERS[case]
-    (folder / "my.py").write_text(source)
-    code, out, err = run("compare", "my.py:build", *QUICK)
-    assert (code, out) == (2, "")
-    assert text in err
-    assert err.count("\n") == 1, err
 
 
 def test_verbose_shows_the_traceback(run):

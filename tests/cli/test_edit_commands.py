@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import pytest
 
-from bad_input import ARRAYS, BUILDERS
 from strategies import outputs, realistic
 from tolerances import assert_close
 
@@ -346,28 +345,6 @@ def test_bad_input_is_one_clear_line_and_exit_2(run, folder, model, table, argum
     error = json.loads(out)["error"]
     assert (code, silent) == (2, "")
     assert all(part in err for part in filter(None, error.values()))
-
-
-@pytest.mark.parametrize("case", ARRAYS)
-def test_bad_arrays_are_one_clear_line(run, folder, model, case):
-    arrays, text = ARRAYS[case]
-    np.savez(folder / "bad.npz", **arrays)
-    code, out, err = run(*PLACE, "--calibrate", "bad.npz", "-o", "out.keras")
-    assert (code, out) == (2, "")
-    assert text in err
-    assert err.count("\n") == 1, err
-
-
-@every_command
-@pytest.mark.parametrize("case", BUILDERS)
-def test_a_bad_builder_is_one_clear_line(run, folder, command, case):
-    source, text = BUILDERS[case]
-    (folder / "my.py").write_text(source)
-    name, *rest = COMMANDS[command]
-    code, out, err = run(name, "my.py:build", *rest, "--dry-run")
-    assert (code, out) == (2, "")
-    assert text in err
-    assert err.count("\n") == 1, err
 
 
 @every_command

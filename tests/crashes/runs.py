@@ -8,10 +8,10 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 from normcraft.records import TrialRecord
+from trials import without_times
 
 TRIALS = 16
 
@@ -72,11 +72,6 @@ def records(store):
     """All records by hash, without what differs from run to run: times."""
     with closing(sqlite3.connect(store)) as connection:
         rows = connection.execute("SELECT hash, record FROM trial").fetchall()
-    found = {key: _timeless(TrialRecord.from_json(text)) for key, text in rows}
+    found = {key: without_times(TrialRecord.from_json(text)) for key, text in rows}
     assert len(found) == len(rows)
     return found
-
-
-def _timeless(record):
-    curve = tuple(replace(point, seconds=0.0) for point in record.curve)
-    return replace(record, curve=curve, seconds=0.0, step_milliseconds=None)

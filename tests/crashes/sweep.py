@@ -5,26 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
-import keras
-
 from normcraft.data import load_dataset
 from normcraft.studies import Budget, Grid, Options, Progress, Store, Study
-
-layers = keras.layers
+from trials import small_model
 
 
 def study(executor):
-    model = keras.Sequential(
-        [
-            keras.Input((8, 8, 1), name="pixels"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(16, "relu", name="hidden"),
-            layers.Dense(10, "softmax", name="head"),
-        ],
-        name="small",
-    )
     return Study(
-        model,
+        small_model(),
         load_dataset("digits"),
         grid=Grid(placements=("none", "before_activation"), learning_rates=(0.001, 0.01)),
         budget=Budget(seeds=4, epochs=3),

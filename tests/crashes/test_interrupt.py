@@ -8,7 +8,7 @@ import pytest
 
 from crashes.runs import TRIALS, Run, finish, records
 
-pytestmark = [pytest.mark.slow, pytest.mark.any_backend]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(params=["local", "processes"])

@@ -16,7 +16,7 @@ import pytest
 
 from crashes.runs import TRIALS, Run, finish, records
 
-pytestmark = [pytest.mark.slow, pytest.mark.any_backend]
+pytestmark = pytest.mark.slow
 
 # What is waited for, and the longest that the kill may come after it, in seconds. A write takes
 # about a millisecond, an epoch some tens of them.

@@ -16,8 +16,6 @@ from normcraft._core.errors import WorkerError
 from normcraft.executors import Job, processes
 from normcraft.records import TrialSpec
 
-pytestmark = pytest.mark.any_backend
-
 BLANK = dict.fromkeys((field.name for field in fields(TrialSpec)), None)
 
 

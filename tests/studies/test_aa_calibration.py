@@ -10,7 +10,6 @@ import pytest
 from comparisons import make_arm, make_record
 
 benchmark = pytest.importorskip("benchmarks.aa_calibration", reason="benchmarks are not here")
-pytestmark = pytest.mark.any_backend
 
 
 def pool_of(scores):

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
+from flips import interval, p_value
 from normcraft._core.errors import InputError
 from normcraft.studies.selection import chosen_values
-from normcraft.studies.signflip import interval, mean_interval, p_value, pairs_needed
+from normcraft.studies.signflip import mean_interval, pairs_needed
 
 quick = settings(max_examples=60, deadline=None)
 levels = st.sampled_from([0.05, 0.025, 0.05 / 3, 0.1, 0.3])

@@ -16,8 +16,6 @@ from normcraft._core.errors import StoreError
 from normcraft.studies import Store
 from studies.test_store import ARM, RECORD, SPEC
 
-pytestmark = pytest.mark.any_backend
-
 OLDER = Path(__file__).parent / "stores" / "version_1.db"
 
 

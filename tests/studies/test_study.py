@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from dataclasses import replace
 
 import keras
@@ -9,8 +11,8 @@ import pytest
 
 from normcraft._core.errors import InputError
 from normcraft.data import load_dataset
-from normcraft.records import TrialRecord
 from normcraft.studies import Budget, Grid, Options, Progress, Store, Study, read_study
+from trials import small_model, without_times
 
 layers = keras.layers
 
@@ -22,26 +24,13 @@ def digits():
 
 @pytest.fixture(scope="module")
 def model():
-    return keras.Sequential(
-        [
-            keras.Input((8, 8, 1), name="pixels"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(16, "relu", name="hidden"),
-            layers.Dense(10, "softmax", name="head"),
-        ],
-        name="small",
-    )
+    return small_model()
 
 
 def study_of(model, digits, *, seeds=2, **arguments) -> Study:
     grid = Grid(placements=("none", "before_activation"), learning_rates=(0.001, 0.01))
     budget = Budget(seeds=seeds, epochs=1, steps_per_epoch=3)
     return Study(model, digits, grid=grid, budget=budget, **arguments)
-
-
-def without_times(record: TrialRecord) -> TrialRecord:
-    curve = tuple(replace(point, seconds=0.0) for point in record.curve)
-    return replace(record, curve=curve, seconds=0.0, step_milliseconds=None)
 
 
 class Watch(Progress):
@@ -86,6 +75,20 @@ def test_an_interrupted_study_goes_on_where_it_stopped(model, digits, tmp_path):
     assert list(map(without_times, resumed.records)) == list(map(without_times, whole.records))
     assert resumed.summary.verdict == whole.summary.verdict
     assert resumed.best_models.keys() == whole.best_models.keys() == {"none", "before_activation"}
+
+
+def test_a_clock_that_is_set_back_changes_nothing(model, digits, tmp_path, monkeypatch):
+    with Store(tmp_path / "even.db") as store:
+        even = study_of(model, digits).run(store)
+    hours = itertools.count()
+    monkeypatch.setattr(time, "time", lambda: 2e9 - 3600 * next(hours))
+    with Store(tmp_path / "back.db") as store:
+        with pytest.raises(KeyboardInterrupt):
+            study_of(model, digits).run(store, progress=Watch(stop_after=3))
+        back = study_of(model, digits).run(store)
+    assert list(map(without_times, back.records)) == list(map(without_times, even.records))
+    times = [one.seconds for record in back.records for one in (record, *record.curve)]
+    assert min(times) > 0
 
 
 def test_a_rerun_trains_nothing_and_more_seeds_train_only_those(model, digits, tmp_path):

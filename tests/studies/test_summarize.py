@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flips import interval, p_value
 from normcraft._core.errors import InputError
 from normcraft.records import Arm, TrialRecord, TrialSpec
 from normcraft.studies.selection import chosen_values
-from normcraft.studies.signflip import interval, mean_interval, p_value
+from normcraft.studies.signflip import mean_interval
 from normcraft.studies.summarize import summarize
 
 quick = settings(max_examples=40, deadline=None)

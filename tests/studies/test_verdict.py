@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from flips import p_value
 from normcraft._core.errors import InputError
-from normcraft.studies.signflip import p_value
 from normcraft.studies.verdict import Comparison, Metric, compare_with_baseline, decide, holm
 
 quick = settings(max_examples=80, deadline=None)

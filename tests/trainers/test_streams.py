@@ -9,23 +9,14 @@ import pytest
 from normcraft.data import find_source, from_arrays, from_source, load_dataset
 from normcraft.surgery import StatisticsProbe
 from normcraft.trainers import TrialData, ensure_compiled
-from trials import spec_of, trainer_of, without_times
+from trials import small_model, spec_of, trainer_of, without_times
 
 layers = keras.layers
 ROWS = 200
 
 
-def small_model(dropout: float = 0.0) -> keras.Model:
-    model = keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
-            layers.Flatten(name="flatten"),
-            layers.Dense(8, "relu", name="hidden"),
-            layers.Dropout(dropout, name="dropout"),
-            layers.Dense(10, "softmax", name="head"),
-        ],
-        name="small",
-    )
+def compiled_model(dropout: float) -> keras.Model:
+    model = small_model(8, dropout)
     ensure_compiled(model, np.zeros(1, int))
     return model
 
@@ -70,7 +61,7 @@ def test_a_stream_trains_as_the_same_rows_in_their_order_do(held, streamed, step
     """With 4 steps of 32 the second epoch goes on in the middle and begins the rows anew."""
     spec = spec_of("before_activation", steps_per_epoch=steps, shuffle=False)
     one, other = (
-        trainer_of(small_model(0.3), "before_activation", data).train(
+        trainer_of(compiled_model(0.3), "before_activation", data).train(
             spec, TrialData.of_seed(data, 0)
         )
         for data in (held, streamed)
@@ -86,7 +77,7 @@ def test_a_stream_trains_as_the_same_rows_in_their_order_do(held, streamed, step
 
 
 def test_a_streamed_trial_is_the_same_again(streamed):
-    trainer = trainer_of(small_model(0.3), "before_activation", streamed)
+    trainer = trainer_of(compiled_model(0.3), "before_activation", streamed)
     spec, data = spec_of("before_activation", steps_per_epoch=3), TrialData.of_seed(streamed, 0)
     assert without_times(trainer.train(spec, data)) == without_times(trainer.train(spec, data))
 

@@ -3,6 +3,9 @@
 Keras exposes the layers of a model but not its calls: which operation was called on which tensors,
 with which arguments. `clone_model` reads the same attributes. Everything here is small, named after
 what it answers, and tested on the oldest and the newest Keras that normcraft supports.
+
+It is long because it is one file by rule: when a new Keras moves something, this is the only place
+to look, and its tests the only ones to read.
 """
 
 from __future__ import annotations

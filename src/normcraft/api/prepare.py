@@ -11,7 +11,8 @@ import keras
 import numpy as np
 
 from normcraft._core.errors import InputError
-from normcraft.api.labels import build_recipe_for, fit_labels, tells_classes
+from normcraft.api.labels import fit_labels, tells_classes
+from normcraft.api.sized_recipe import build_recipe_for
 from normcraft.data import (
     Dataset,
     class_notes,

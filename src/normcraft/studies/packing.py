@@ -15,9 +15,7 @@ from normcraft._core.errors import InputError, OutputError
 from normcraft.data import Dataset, map_arrays
 from normcraft.executors import OnEpoch
 from normcraft.recipes import Reference
-from normcraft.studies.best_models import Candidates
 from normcraft.studies.worker import MakeWorker, Worker
-from normcraft.trainers import Objective
 
 __all__ = ["PackedWorker", "pack"]
 
@@ -29,21 +27,14 @@ class PackedWorker:
     """Makes a worker from files; plain values alone, so it can be sent to another process.
 
     Attributes:
-        models: Path of the compiled model of each arm, a `.keras` file.
-        dataset: The data, with the path of an `.npy` file in place of each array.
-        objective: The metric that judges.
-        initial: `"reinitialize"` or `"keep"`.
-        candidates: Where models of good trials are left.
+        parts: What the worker is made of, with the path of a `.keras` file in place of each model
+            and of an `.npy` file in place of each array.
         own: The user's classes and functions that the models name.
         settings: Keras's global settings.
         policy: Its dtype policy.
     """
 
-    models: Mapping[str, str]
-    dataset: Dataset
-    objective: Objective
-    initial: str
-    candidates: Candidates
+    parts: MakeWorker
     own: Mapping[str, Reference]
     settings: Mapping[str, Any]
     policy: str
@@ -61,10 +52,9 @@ class PackedWorker:
             getattr(keras.config, f"set_{name}")(value)
         keras.config.set_dtype_policy(self.policy)
         own = {name: reference.find() for name, reference in self.own.items()}
-        models = {arm: _load(path, own) for arm, path in self.models.items()}
-        dataset = _each_array(self.dataset, lambda path: np.load(path, mmap_mode="c"))
-        parts = MakeWorker(models, dataset, self.objective, self.initial, self.candidates)
-        return parts(on_epoch)
+        models = {arm: _load(path, own) for arm, path in self.parts.models.items()}
+        dataset = _each_array(self.parts.dataset, lambda path: np.load(path, mmap_mode="c"))
+        return replace(self.parts, models=models, dataset=dataset)(on_epoch)
 
 
 def pack(parts: MakeWorker, own: Mapping[str, Any], folder: Path) -> PackedWorker:
@@ -84,7 +74,7 @@ def pack(parts: MakeWorker, own: Mapping[str, Any], folder: Path) -> PackedWorke
     """  # noqa: DOC502 - Reference.to raises it
     references = {name: Reference.to(thing) for name, thing in own.items()}
     os.environ.setdefault("KERAS_BACKEND", keras.backend.backend())
-    models = {}
+    models: dict[str, Any] = {}
     try:
         for index, (arm, model) in enumerate(parts.models.items()):
             models[arm] = str(folder / f"arm{index}.keras")
@@ -97,11 +87,7 @@ def pack(parts: MakeWorker, own: Mapping[str, Any], folder: Path) -> PackedWorke
             hint="make room, put the store elsewhere, or use the executor 'local'",
         ) from error
     return PackedWorker(
-        models=models,
-        dataset=dataset,
-        objective=parts.objective,
-        initial=parts.initial,
-        candidates=parts.candidates,
+        replace(parts, models=models, dataset=dataset),
         own=references,
         settings={name: getattr(keras.config, name)() for name in SETTINGS},
         policy=keras.config.dtype_policy().name,
@@ -130,7 +116,7 @@ def _each_array(dataset: Dataset, function: Any) -> Dataset:
     return replace(dataset, **changed)
 
 
-def _load(path: str, own: Mapping[str, Any]) -> keras.Model:
+def _load(path: Any, own: Mapping[str, Any]) -> keras.Model:
     # Safe mode is off: the file is this program's own, of a model that it has built already.
     model = keras.saving.load_model(path, custom_objects=dict(own), safe_mode=False)
     if not model.compiled:

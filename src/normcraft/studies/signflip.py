@@ -42,7 +42,7 @@ from normcraft.studies.selection import (
     values_of_columns,
 )
 
-__all__ = ["Interval", "SignFlipTest", "interval", "mean_interval", "p_value", "pairs_needed"]
+__all__ = ["Interval", "SignFlipTest", "mean_interval", "pairs_needed"]
 
 Interval = tuple[float, float]
 
@@ -143,43 +143,6 @@ class SignFlipTest:
         return float(low), float(high)
 
 
-def p_value(a: FloatArray, b: FloatArray) -> float:
-    """The two-sided p-value of arm `a` against arm `b`, the choice of learning rates included.
-
-    Args:
-        a: Scores, shape `(seeds, learning_rates)`, higher is better.
-        b: Scores of the same seeds and learning rates.
-
-    Returns:
-        `SignFlipTest.p_value`.
-
-    Example:
-        >>> a = np.array([[0.93], [0.91], [0.95], [0.92], [0.94], [0.92]])
-        >>> p_value(a, a - 0.02) == 2 / 2**6
-        True
-    """
-    return SignFlipTest.of(a, b).p_value
-
-
-def interval(a: FloatArray, b: FloatArray, *, level: float = 0.05) -> Interval | None:
-    """The interval of `a - b`: all shifts that the sign-flip test does not reject at `level`.
-
-    Args:
-        a: Scores, shape `(seeds, learning_rates)`, higher is better.
-        b: Scores of the same seeds and learning rates.
-        level: Error probability of the test that is inverted.
-
-    Returns:
-        `SignFlipTest.interval`.
-
-    Example:
-        >>> a = np.array([[3.0], [1.0], [2.0], [5.0], [4.0], [6.0]])
-        >>> interval(a, np.zeros((6, 1)))
-        (1.0, 6.0)
-    """
-    return SignFlipTest.of(a, b).interval(level)
-
-
 def mean_interval(values: FloatArray, *, level: float = 0.05) -> Interval | None:
     """The interval of a mean: all centres that the one-sample sign-flip test does not reject.
 
@@ -197,7 +160,7 @@ def mean_interval(values: FloatArray, *, level: float = 0.05) -> Interval | None
         (1.0, 6.0)
     """
     column = np.asarray(values, dtype=np.float64).reshape(-1, 1)
-    return interval(column, np.zeros_like(column), level=level)
+    return SignFlipTest.of(column, np.zeros_like(column)).interval(level)
 
 
 def pairs_needed(level: float) -> int:

@@ -8,9 +8,10 @@ import keras
 import numpy as np
 
 from normcraft._core.keras_private import pack_outputs
+from normcraft.trainers.scoring import score_of
 from normcraft.trainers.trial_data import TrialData
 
-__all__ = ["chance_score", "constant_prediction", "score_of"]
+__all__ = ["chance_score", "constant_prediction"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -39,32 +40,6 @@ def chance_score(model: keras.Model, data: TrialData, metric: str) -> float | No
     packed = pack_outputs(model, predictions)
     value = score_of(model, data.y_validation, packed, metric)
     return value if np.isfinite(value) else None
-
-
-def score_of(model: keras.Model, y: Any, predictions: Any, metric: str) -> float:
-    """What a model's metric says of predictions.
-
-    Args:
-        model: A compiled model that has evaluated data.
-        y: Labels.
-        predictions: In the structure of the model's outputs.
-        metric: Key of the metric, or `"loss"`.
-
-    Returns:
-        The score.
-    """
-    y, predictions = (keras.tree.map_structure(_tensor, part) for part in (y, predictions))
-    model.reset_metrics()
-    loss = model.compute_loss(x=None, y=y, y_pred=predictions, sample_weight=None)
-    values = model.compute_metrics(x=None, y=y, y_pred=predictions, sample_weight=None)
-    model.reset_metrics()
-    return float(loss if metric == "loss" else values[metric])
-
-
-def _tensor(array: Any) -> Any:
-    # Floats in the type to which `fit` and `evaluate` cast them.
-    kind = np.asarray(array).dtype.kind
-    return keras.ops.convert_to_tensor(array, keras.config.floatx() if kind == "f" else None)
 
 
 def constant_prediction(y: Array, output_shape: tuple[int | None, ...], *, logits: bool) -> Array:

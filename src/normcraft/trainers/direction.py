@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from normcraft._core.keras_private import metric_direction, pack_outputs
-from normcraft.trainers.chance import score_of
+from normcraft.trainers.scoring import score_of
 
 __all__ = ["higher_is_better", "reads_in_points"]
 

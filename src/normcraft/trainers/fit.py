@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -122,9 +121,7 @@ class FitTrainer:
         for key, generator in self._generators:
             generator.assign([site_seed(spec.seed, "dropout", key, epoch), 0])
         started = time.perf_counter()
-        with kept_stream(), warnings.catch_warnings():
-            # Keras warns at the end of every generator.
-            warnings.filterwarnings("ignore", "Your input ran out of data")
+        with kept_stream():
             history = self.model.fit(
                 **batches,
                 epochs=1,
