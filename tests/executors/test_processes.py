@@ -84,6 +84,14 @@ def test_a_worker_that_cannot_begin_is_one_clear_line(start, line):
         list(processes.run(Job(Recipe(start), [group("a")], workers=1)))
 
 
+def test_a_worker_that_is_killed_while_it_begins_costs_a_trial():
+    records = list(processes.run(Job(Recipe("killed"), [group("a", "a")], workers=1)))
+    assert [record.outcome for record in records] == ["failed", "failed"]
+    assert {record.reason for record in records} == {
+        "worker process: killed by SIGKILL (out of memory, perhaps)"
+    }
+
+
 def test_epochs_are_heard_of_here():
     heard = []
     run([group("a", "a")], workers=1, on_epoch=lambda spec, epoch: heard.append((spec.arm, epoch)))

@@ -23,6 +23,7 @@ class Recipe:
             raise InputError("class 'Mine' is not to be found")
         if self.on_start == "breaks":
             raise RuntimeError("no backend here")
+        act(self.on_start)
 
         def worker(group):
             for spec in group:

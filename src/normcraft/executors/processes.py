@@ -167,7 +167,10 @@ class _Process:
         try:
             kind, content = self.connection.recv()
         except (EOFError, OSError):
-            yield self._lose(self._last_words())
+            words = self._last_words()
+            if not self._was_ready and self._process.returncode >= 0:  # ended by itself: hopeless
+                raise _cannot_begin(words) from None
+            yield self._lose(words)
             return
         if kind == "refused":
             raise _cannot_begin(content)
@@ -214,8 +217,6 @@ class _Process:
         self._deadline = time.monotonic() + limit + (0 if self._is_ready else STARTUP_SECONDS)
 
     def _lose(self, reason: str) -> TrialRecord:
-        if not self._was_ready:
-            raise _cannot_begin(reason)
         lost, self.left, self.specs = self.specs[0], self.specs[1:], ()
         self._end()
         self._start()
