@@ -203,7 +203,7 @@ BUILDERS = {
     ),
     "returns what is not built": (
         "b.py:build",
-        "import keras\ndef build(): return keras.Sequential([keras.layers.Dense(3)])",
+        "import keras\ndef build(): return keras.Sequential([keras.layers.Dense(3)], name='m')",
         "built",
     ),
     "no callable": ("b.py:build", "build = 3", "is no function"),

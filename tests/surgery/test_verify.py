@@ -82,6 +82,29 @@ def test_a_thousandth_is_seen_and_rounding_is_not():
     assert verify_equivalence(model, moved(model, 1e-7)).equivalent
 
 
+def on_the_edge(seed):
+    """A model whose two logits are large and alike, so that softmax shows what rounding left."""
+    model = chain((32,), layers.Dense(64), bn(), layers.ReLU(), layers.Dense(2, "softmax"))
+    generator = np.random.default_rng(seed)
+    column = generator.normal(size=(64, 1))
+    head = [1000 * column * [1, 1 + 1e-4], np.zeros(2)]
+    model.layers[-1].set_weights([array.astype("float32") for array in head])
+    return model, generator.normal(size=(64, 32)).astype("float32")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_a_model_makes_of_rounding_is_allowed(seed):
+    model, x = on_the_edge(seed)
+    folded = fold_batch_normalization(model, verify=False).model
+    found = verify_equivalence(model, folded, x)
+    assert found.equivalent
+    given = next(one for one in found.differences if one.inputs == "given")
+    assert given.tolerance > 1e-5
+    assert not verify_equivalence(model, folded, x, tolerance=1e-6).equivalent
+    folded.layers[0].bias.assign(np.zeros(64))  # as if the shift had been forgotten
+    assert not verify_equivalence(model, folded, x).equivalent
+
+
 def test_float64_is_computed_where_keras_can():
     model = small()
     found = verify_equivalence(model, moved(model, 1e-6))

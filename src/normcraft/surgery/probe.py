@@ -83,19 +83,22 @@ class Probe:
         self._layers = [layer for layer, _ in tracer.moments]
         self.layers = list({id(layer): layer for layer in self._layers}.values())
 
-    def run(self, x: Any, *, compiled: bool = True) -> tuple[list[Array], list[Moments]]:
+    def run(
+        self, x: Any, *, compiled: bool = True, moved: Callable[[Array], Array] | None = None
+    ) -> tuple[list[Array], list[Moments]]:
         """Runs the model with its present weights.
 
         Args:
             x: Inputs as `Model.predict` takes arrays.
             compiled: Whether a compiled program is made, on the first run; for a few runs it takes
                 longer to make than it saves.
+            moved: What becomes of each array of weights before it is used, None for nothing.
 
         Returns:
             The model's flat outputs, and the mean and biased variance over all rows of what each
             of `layers` received, float64 of shape (channels,).
         """
-        self._take_weights()
+        self._take_weights(moved)
         run = self._predicted if compiled else self._called
         flat = keras.tree.flatten(run(x, even_batch_size(num_rows(x))))
         return flat[: self._num_outputs], self._combined(flat[self._num_outputs :])
@@ -116,9 +119,11 @@ class Probe:
         ]
         return self._combined([np.concatenate(parts) for parts in zip(*found, strict=True)])
 
-    def _take_weights(self) -> None:
+    def _take_weights(self, moved: Callable[[Array], Array] | None = None) -> None:
         for original, copy in self._pairs:
-            copy_weights(original, copy)
+            for _, variable in copy_weights(original, copy):
+                if moved is not None:
+                    variable.assign(moved(keras.ops.convert_to_numpy(variable)))
 
     def _combined(self, rows: list[Any]) -> list[Moments]:
         parts: dict[int, list[Any]] = {}

@@ -11,7 +11,7 @@ import numpy as np
 from normcraft._core.errors import InputError
 from normcraft.graph import Call, LayerGraph, Value
 
-__all__ = ["moved_by_one_unit", "trial_inputs"]
+__all__ = ["trial_inputs"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ROWS = 8
@@ -50,21 +50,6 @@ def trial_inputs(model: keras.Model) -> dict[str, list[Array]]:
 
     sorts = SORTS if None in limits else {"integers": np.copy}
     return {sort: filled(change) for sort, change in sorts.items()}
-
-
-def moved_by_one_unit(arrays: list[Array]) -> list[Array]:
-    """Inputs whose floating-point numbers are the next larger ones.
-
-    Args:
-        arrays: Flat inputs.
-
-    Returns:
-        Arrays of the same shapes and dtypes.
-    """
-    return [
-        np.nextafter(array, np.asarray(np.inf, array.dtype)) if array.dtype.kind == "f" else array
-        for array in arrays
-    ]
 
 
 def _closed(value: Value) -> tuple[int, ...]:
