@@ -80,7 +80,7 @@ class TrialSpec:
         initial: `"reinitialize"`, or the digest of the initial weights that are kept.
         data: Fingerprint of the data and of how it is split.
         metric: Name of the metric that judges.
-        trainer: How the trial is trained (`"fit"`).
+        trainer: How the trial is trained (`"fused"` or `"fit"`).
         plan: Digest of the execution plan (threads, groups, kernels).
         backend: Keras backend and its version.
         precision: Dtype policy.

@@ -65,7 +65,7 @@ def compare(
         seeds: Number of seeds, or the seeds. Below 6 nothing can be told apart.
         epochs: Epochs of a trial; 10 by default.
         batch_size: Samples a step; 32 by default.
-        trainer: `"auto"` or `"fit"`.
+        trainer: `"fused"` (compiled programs, on JAX), `"fit"`, or `"auto"` for the first that can.
         executor: `"local"`, or `"processes"`: worker processes of one core each, so that a crash
             costs a trial and not the comparison.
         workers: Worker processes; one a core by default.

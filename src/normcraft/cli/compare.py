@@ -63,7 +63,9 @@ def compare(
         float | None,
         typer.Option(help="Difference that counts as none, in the metric's unit (0.005)."),
     ] = None,
-    trainer: Annotated[str, typer.Option(help="How a trial is trained: auto or fit.")] = "auto",
+    trainer: Annotated[
+        str, typer.Option(help="How a trial is trained: fused (on JAX), fit, or auto.")
+    ] = "auto",
     executor: Annotated[
         str, typer.Option(help="Where trials run: local, or processes of one core each.")
     ] = "local",

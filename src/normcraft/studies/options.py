@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from normcraft._core.errors import InputError, unknown_name
 from normcraft._core.registry import load
 from normcraft.studies.design import check_number
+from normcraft.trainers import TRAINERS
 
 __all__ = ["Options"]
 
-TRAINERS = ("auto", "fit")
 INITIAL = ("reinitialize", "keep")
 
 
@@ -22,7 +22,7 @@ class Options:
         loss: Name of a Keras loss in place of the compiled one.
         metric: Metric that judges, in place of the first compiled one.
         optimizer: Name of a Keras optimizer in place of the compiled one.
-        trainer: `"auto"` or `"fit"`.
+        trainer: `"fused"` (compiled programs, on JAX), `"fit"`, or `"auto"` for the first that can.
         executor: `"local"` in this process, `"processes"` in worker processes of one core each.
         workers: Worker processes; None for one a core.
         trial_timeout: Seconds after which a worker process and its trial are given up; None never.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -204,6 +204,7 @@ class Store:
         arms: Sequence[Arm],
         specs: Sequence[TrialSpec],
         about: dict[str, Any],
+        speeds: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         """Writes what a study consists of, so that its report can be made from the store alone.
 
@@ -212,11 +213,13 @@ class Store:
             arms: Its arms.
             specs: All its trials.
             about: What else the report needs, JSON-able.
+            speeds: What decides in which form each layer is computed.
         """
         document = {
             "arms": [asdict(arm) for arm in arms],
             "specs": [asdict(spec) for spec in specs],
             "about": about,
+            "speeds": speeds or {},
         }
         with self._access(), self._connection:
             self._connection.execute(
@@ -224,6 +227,19 @@ class Store:
                 "(?, (SELECT 1 + COALESCE(MAX(position), 0) FROM study), ?)",
                 (identity, json.dumps(document)),
             )
+
+    def speeds(self) -> dict[str, dict[str, float]]:
+        """The speeds that the studies of this store were run by, so that a resume is like them.
+
+        Returns:
+            What `measure_speeds` gave, of all studies together.
+        """
+        with self._access():
+            rows = self._connection.execute("SELECT document FROM study ORDER BY position DESC")
+            known: dict[str, dict[str, float]] = {}
+            for (document,) in rows.fetchall():
+                known = json.loads(document).get("speeds", {}) | known
+        return known
 
     def latest_study(self) -> tuple[tuple[Arm, ...], tuple[TrialSpec, ...], dict[str, Any]]:
         """The study saved last.

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -34,13 +34,20 @@ from normcraft.studies.progress import Progress
 from normcraft.studies.store import FINAL, Store
 from normcraft.studies.worker import MakeWorker
 from normcraft.surgery import place
-from normcraft.trainers import Objective, check_labels, ensure_compiled, find_objective
+from normcraft.trainers import (
+    Objective,
+    check_labels,
+    choose_trainer,
+    ensure_compiled,
+    find_objective,
+)
 from normcraft.trainers.optimizer import initial_learning_rate
 from normcraft.trainers.provenance import backend_version
 
 __all__ = ["Study", "StudyResult"]
 
 NUMERICS = 1
+Speeds = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +123,10 @@ class Study:
         self._built = {arm.arm.name: arm for arm in build_arms(copy, self.grid)}
         self.arms = tuple(built.arm for built in self._built.values())
         rates = self.grid.learning_rates or (initial_learning_rate(copy.optimizer),)
+        models = [built.model for built in self._built.values()]
+        self.trainer, reason = choose_trainer(self.options.trainer, models, dataset)
+        if reason is not None and keras.backend.backend() == "jax":
+            notes = (*notes, f"trained by fit, as the fused trainer cannot: {reason}")
         self.specs = tuple(self._specs(rates, copy))
         self.about = self._about(model_name or model.name, command, notes)
 
@@ -139,7 +150,7 @@ class Study:
             higher_is_better=self.objective.higher_is_better,
             as_fraction=self.objective.as_fraction,
             smallest_effect=self.options.smallest_effect,
-            trainer="fit",
+            trainer=self.trainer,
             executor=self.options.executor,
             notes=(*self.dataset.notes, *notes, *_arm_notes(self.arms)),
             command=command,
@@ -170,7 +181,7 @@ class Study:
                         initial=initial,
                         data=data,
                         metric=self.objective.metric,
-                        trainer="fit",
+                        trainer=self.trainer,
                         plan=self._executor.PLAN,
                         backend=backend_version(),
                         precision=str(keras.config.dtype_policy().name),
@@ -212,8 +223,13 @@ class Study:
             KeyboardInterrupt: After Ctrl-C.
         """
         progress = progress or Progress()
+        speeds = self._speeds(store)
         store.save_study(
-            self.identity, arms=self.arms, specs=self.specs, about=self.about.document()
+            self.identity,
+            arms=self.arms,
+            specs=self.specs,
+            about=self.about.document(),
+            speeds=speeds,
         )
         best = self._best_models(store)
         done = store.records(self.specs)
@@ -226,7 +242,7 @@ class Study:
         )
         waiting = [spec for spec in self.specs if spec.hash not in done]
         groups = [tuple(group) for _, group in groupby(waiting, lambda s: (s.seed, s.arm))]
-        parts = self._parts(best.begin(done))
+        parts = self._parts(best.begin(done), speeds)
         try:
             with Interruption(progress.stopping) as interruption:
                 for record in self._train(parts, groups, progress, interruption):
@@ -240,9 +256,20 @@ class Study:
             raise KeyboardInterrupt
         return self._result(done, store, best, report)
 
-    def _parts(self, candidates: Candidates) -> MakeWorker:
+    def _parts(self, candidates: Candidates, speeds: Speeds) -> MakeWorker:
         models = {name: built.model for name, built in self._built.items()}
-        return MakeWorker(models, self.dataset, self.objective, self.options.initial, candidates)
+        initial = self.options.initial
+        return MakeWorker(models, self.dataset, self.objective, initial, candidates, speeds)
+
+    def _speeds(self, store: Store) -> Speeds:
+        """What decides in which form each layer is computed; the same for all runs of a store."""
+        if self.trainer != "fused":
+            return {}
+        from normcraft.trainers.fused import measure_speeds
+
+        models = [built.model for built in self._built.values()]
+        sizes = [built.arm.batch_size for built in self._built.values()]
+        return measure_speeds(models, sizes, store.speeds())
 
     def _train(
         self,

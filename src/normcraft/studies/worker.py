@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 
 from normcraft.data import Dataset
 from normcraft.executors import Group, OnEpoch
-from normcraft.records import TrialRecord
+from normcraft.records import TrialRecord, TrialSpec
 from normcraft.studies.best_models import Candidates
-from normcraft.trainers import FitTrainer, Objective, TrialData
+from normcraft.trainers import Objective, Trainer, TrialData, make_trainer
 
 __all__ = ["MakeWorker", "Worker"]
 
@@ -26,6 +26,7 @@ class MakeWorker:
         objective: The metric that judges.
         initial: `"reinitialize"` or `"keep"`.
         candidates: Where models of good trials are left.
+        speeds: How fast the forms of layers are, for the fused trainer.
     """
 
     models: Mapping[str, keras.Model]
@@ -33,6 +34,7 @@ class MakeWorker:
     objective: Objective
     initial: str
     candidates: Candidates
+    speeds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __call__(self, on_epoch: OnEpoch) -> Worker:
         """Makes the worker.
@@ -57,7 +59,7 @@ class Worker:
     def __init__(self, parts: MakeWorker, on_epoch: OnEpoch) -> None:
         self._parts = parts
         self._on_epoch = on_epoch
-        self._trainers: dict[str, FitTrainer] = {}
+        self._trainers: dict[str, Trainer] = {}
         self._data: tuple[int, TrialData] | None = None
 
     def __call__(self, group: Group) -> Iterator[TrialRecord]:
@@ -68,20 +70,24 @@ class Worker:
         """
         for spec in group:
             try:
-                trainer = self._trainer(spec.arm)
+                trainer = self._trainer(spec)
                 record = trainer.train(spec, self._data_of(spec.seed), on_epoch=self._on_epoch)
                 self._parts.candidates.offer(record, trainer.save)
             except Exception as error:
                 record = TrialRecord(spec, "failed", reason=_reason(error))
             yield record
 
-    def _trainer(self, arm: str) -> FitTrainer:
-        if arm not in self._trainers:
-            model = self._parts.models[arm]
-            self._trainers[arm] = FitTrainer(
-                model, self._parts.objective, initial=self._parts.initial
+    def _trainer(self, spec: TrialSpec) -> Trainer:
+        if spec.arm not in self._trainers:
+            parts = self._parts
+            self._trainers[spec.arm] = make_trainer(
+                spec,
+                parts.models[spec.arm],
+                parts.objective,
+                initial=parts.initial,
+                speeds=parts.speeds,
             )
-        return self._trainers[arm]
+        return self._trainers[spec.arm]
 
     def _data_of(self, seed: int) -> TrialData:
         if self._data is None or self._data[0] != seed:

@@ -7,11 +7,11 @@ from normcraft.surgery.insert import insert_normalization
 from normcraft.surgery.move import move_normalization
 from normcraft.surgery.place import place
 from normcraft.surgery.precision import in_float64
-from normcraft.surgery.reinitialize import draw_weights, site_seed
+from normcraft.surgery.reinitialize import draw_weights, kept_variables, site_seed
 from normcraft.surgery.remove import remove_normalization
 from normcraft.surgery.replace import replace_normalization
 from normcraft.surgery.result import EditResult
-from normcraft.surgery.statistics import StatisticsProbe
+from normcraft.surgery.statistics import StatisticsProbe, keeps_statistics
 from normcraft.surgery.swap_activation import swap_activation
 from normcraft.surgery.trial_inputs import trial_inputs
 from normcraft.surgery.verify import run_model, verify_equivalence
@@ -28,6 +28,8 @@ __all__ = [
     "foldable",
     "in_float64",
     "insert_normalization",
+    "keeps_statistics",
+    "kept_variables",
     "move_normalization",
     "place",
     "remove_normalization",

@@ -101,7 +101,7 @@ class Probe:
         self._take_weights(moved)
         run = self._predicted if compiled else self._called
         flat = keras.tree.flatten(run(x, even_batch_size(num_rows(x))))
-        return flat[: self._num_outputs], self._combined(flat[self._num_outputs :])
+        return flat[: self._num_outputs], self.combined(flat[self._num_outputs :])
 
     def measure(self, batches: Iterable[Any]) -> list[Moments]:
         """Runs the model on batches that come one by one; its outputs are let go.
@@ -117,7 +117,32 @@ class Probe:
             keras.tree.flatten(self._model.predict_on_batch(batch))[self._num_outputs :]
             for batch in batches
         ]
-        return self._combined([np.concatenate(parts) for parts in zip(*found, strict=True)])
+        return self.combined([np.concatenate(parts) for parts in zip(*found, strict=True)])
+
+    @property
+    def copies(self) -> dict[int, Any]:
+        """The copy of each layer that is not measured, by the layer's `id`."""
+        return {id(layer): copy for layer, copy in self._pairs}
+
+    def links(self) -> list[tuple[keras.Variable, keras.Variable]]:
+        """Variables of the model, each with that of the copy which takes its value.
+
+        Returns:
+            Pairs `(original, copy)`.
+        """
+        return [pair for layers in self._pairs for pair in copy_weights(*layers)]
+
+    def traced(self, x: Any) -> list[Any]:
+        """Moments of one batch as the backend's tensors, to be traced in a program of one's own.
+
+        Args:
+            x: One batch of inputs.
+
+        Returns:
+            Count, mean and variance of each measured call, each of shape (1, channels): one batch's
+            share of what `combined` takes.
+        """
+        return list(keras.tree.flatten(self._model(x, training=False))[self._num_outputs :])
 
     def _take_weights(self, moved: Callable[[Array], Array] | None = None) -> None:
         for original, copy in self._pairs:
@@ -125,7 +150,15 @@ class Probe:
                 if moved is not None:
                     variable.assign(moved(keras.ops.convert_to_numpy(variable)))
 
-    def _combined(self, rows: list[Any]) -> list[Moments]:
+    def combined(self, rows: list[Any]) -> list[Moments]:
+        """Population moments from those of batches.
+
+        Args:
+            rows: Counts, means and variances of each measured call, each (batches, channels).
+
+        Returns:
+            Mean and biased variance of each of `layers`.
+        """
         parts: dict[int, list[Any]] = {}
         for index, layer in enumerate(self._layers):
             parts.setdefault(id(layer), []).append(rows[3 * index : 3 * index + 3])

@@ -17,7 +17,7 @@ from normcraft.surgery.copies import copy_layer, edited_config
 from normcraft.surgery.planning import Plan
 from normcraft.surgery.rebuild import Rebuild
 
-__all__ = ["draw_weights", "site_seed"]
+__all__ = ["draw_weights", "kept_variables", "site_seed"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -74,7 +74,7 @@ def draw_weights(model: keras.Model, seed: int) -> list[Array]:
     drawn: dict[int, Any] = {}
     for _, original, new in rebuild.pairs:
         if id(original) not in graph.prefixes:
-            kept = _kept_variables(original)
+            kept = {id(variable) for variable in kept_variables(original)}
             drawn |= {
                 id(old): old if id(old) in kept else variable
                 for old, variable in zip(original.variables, new.variables, strict=True)
@@ -82,10 +82,17 @@ def draw_weights(model: keras.Model, seed: int) -> list[Array]:
     return [keras.ops.convert_to_numpy(drawn.get(id(v), v)) for v in model.variables]
 
 
-def _kept_variables(layer: keras.layers.Layer) -> set[int]:
-    # Those of frozen layers and of adapted preprocessing, by `id`.
+def kept_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """The variables that `draw_weights` leaves: those of frozen layers and adapted preprocessing.
+
+    Args:
+        layer: A built layer or model.
+
+    Returns:
+        Variables.
+    """
     kept = (part for part in sublayers(layer) if not part.trainable or hasattr(part, "adapt"))
-    return {id(variable) for part in kept for variable in part.variables}
+    return [variable for part in kept for variable in part.variables]
 
 
 def _seeded_copy(layer: keras.layers.Layer, seed: int) -> keras.layers.Layer:

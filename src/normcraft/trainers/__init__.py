@@ -1,5 +1,6 @@
-"""How a trial is trained: `fit` serves every backend."""
+"""How a trial is trained: `fit` serves every backend, `fused` is faster on JAX."""
 
+from normcraft.trainers.choice import TRAINERS, choose_trainer, make_trainer
 from normcraft.trainers.fit import FitTrainer
 from normcraft.trainers.objective import (
     Objective,
@@ -8,14 +9,19 @@ from normcraft.trainers.objective import (
     find_objective,
     loss_name,
 )
+from normcraft.trainers.trainer import Trainer
 from normcraft.trainers.trial_data import TrialData
 
 __all__ = [
+    "TRAINERS",
     "FitTrainer",
     "Objective",
+    "Trainer",
     "TrialData",
     "check_labels",
+    "choose_trainer",
     "ensure_compiled",
     "find_objective",
     "loss_name",
+    "make_trainer",
 ]

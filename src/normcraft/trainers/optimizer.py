@@ -11,7 +11,7 @@ from normcraft._core.errors import InputError
 from normcraft._core.keras_private import compile_arguments, learning_rate_source
 from normcraft.surgery.copies import copy_object
 
-__all__ = ["ReusableOptimizer", "initial_learning_rate"]
+__all__ = ["ReusableOptimizer", "initial_learning_rate", "scaled_schedule"]
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 
@@ -36,15 +36,18 @@ class ReusableOptimizer:
 
     What it may remember of an earlier training is set aside.
 
-    A learning rate that is a schedule is part of the compiled program: another initial rate then
+    A learning rate that is a schedule is part of what `fit` compiles: another initial rate then
     compiles the model anew.
 
     Args:
         model: A compiled model whose optimizer is built.
+        factors: Whether whoever trains multiplies a schedule by the factor that `reset` gives,
+            where the schedule allows that, so that nothing is compiled anew.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, *, factors: bool = False) -> None:
         self._model = model
+        self._factors = factors
         self._settings = compile_arguments(model)
         self._remember()
 
@@ -58,31 +61,59 @@ class ReusableOptimizer:
     def _scheduled(self) -> bool:
         return isinstance(learning_rate_source(self._model.optimizer), Schedule)
 
-    def reset(self, learning_rate: float) -> None:
+    def reset(self, learning_rate: float) -> float:
         """Puts the optimizer in its first state, with another learning rate.
 
         Args:
             learning_rate: Of the first step.
+
+        Returns:
+            What a schedule has to be multiplied by; 1 where there is nothing to multiply.
         """
+        factor = 1.0
         if self._scheduled and learning_rate != self._rate:
-            self._recompile(learning_rate)
+            if self._factors and _is_proportional(learning_rate_source(self._model.optimizer)):
+                factor = learning_rate / self._rate
+            else:
+                self._recompile(learning_rate)
         for variable, value in zip(self._model.optimizer.variables, self._initial, strict=True):
             variable.assign(value)
         if not self._scheduled:
             self._model.optimizer.learning_rate = learning_rate
+        return factor
 
     def _recompile(self, learning_rate: float) -> None:
         optimizer = self._model.optimizer
         config = optimizer.get_config()
         schedule = learning_rate_source(optimizer)
-        config["learning_rate"] = _scaled(schedule, learning_rate / self._rate)
+        config["learning_rate"] = scaled_schedule(schedule, learning_rate / self._rate)
         new = type(optimizer).from_config(config)
         self._model.compile(**{**self._settings, "optimizer": new})
         new.build(self._model.trainable_variables)
         self._remember()
 
 
-def _scaled(schedule: Any, factor: float) -> Any:
+def _is_proportional(schedule: Any) -> bool:
+    # Some have a second rate, in which a warm-up ends or a decay, that stays.
+    doubled = scaled_schedule(schedule, 2.0)
+    steps = (0, 1, 10, 100, 1_000, 10_000, 100_000)
+    rates = [[float(one(step)) for step in steps] for one in (schedule, doubled)]
+    return np.allclose(2 * np.array(rates[0]), rates[1], rtol=1e-5, atol=0)
+
+
+def scaled_schedule(schedule: Any, factor: float) -> Any:
+    """A schedule of the same class with its initial rate, or its rates, times a factor.
+
+    Args:
+        schedule: A learning rate schedule.
+        factor: The factor.
+
+    Returns:
+        A schedule that Keras can save.
+
+    Raises:
+        InputError: If the schedule has no initial rate.
+    """
     config = schedule.get_config()
     for key in ("initial_learning_rate", "values"):
         if key in config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -25,14 +26,12 @@ class TrialData:
     Attributes:
         dataset: The whole data.
         training: Indices into the dataset's training data; None for all of it.
-        x_validation: Validation inputs.
-        y_validation: Validation labels.
+        validation: Indices likewise; None where the dataset has validation data of its own.
     """
 
     dataset: Dataset
-    training: Array | None
-    x_validation: Any
-    y_validation: Any
+    training: Array | None = None
+    validation: Array | None = None
 
     @classmethod
     def of_seed(cls, dataset: Dataset, seed: int) -> TrialData:
@@ -42,14 +41,34 @@ class TrialData:
             The data of that seed's trials.
         """
         if dataset.x_validation is not None:
-            return cls(dataset, None, dataset.x_validation, dataset.y_validation)
-        training, validation = split(dataset.y_train, seed=seed)
-        return cls(
-            dataset,
-            training,
-            take(dataset.x_train, validation),
-            take(dataset.y_train, validation),
-        )
+            return cls(dataset)
+        return cls(dataset, *split(dataset.y_train, seed=seed))
+
+    def judged_on(self, part: str) -> tuple[Any, Any]:
+        """Inputs and labels that judge.
+
+        Args:
+            part: `"validation"` or `"test"`.
+
+        Returns:
+            `(x, y)`.
+        """
+        if part == "test":
+            return self.dataset.x_test, self.dataset.y_test
+        return self.x_validation, self.y_validation
+
+    @cached_property
+    def x_validation(self) -> Any:
+        """Validation inputs."""
+        return self._of_validation(self.dataset.x_validation, self.dataset.x_train)
+
+    @cached_property
+    def y_validation(self) -> Any:
+        """Validation labels."""
+        return self._of_validation(self.dataset.y_validation, self.dataset.y_train)
+
+    def _of_validation(self, given: Any, training: Any) -> Any:
+        return given if self.validation is None else take(training, self.validation)
 
     @property
     def num_samples(self) -> int:

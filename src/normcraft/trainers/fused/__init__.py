@@ -1,0 +1,6 @@
+"""Trials as compiled programs on JAX: whole epochs a call, data on the device."""
+
+from normcraft.trainers.fused.speeds import measure_speeds
+from normcraft.trainers.fused.trainer import FusedTrainer
+
+__all__ = ["FusedTrainer", "measure_speeds"]
