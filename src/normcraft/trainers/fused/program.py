@@ -64,8 +64,8 @@ class Program:
         total = model.metrics[0].variables[0]
         self._loss = next(i for i, v in enumerate(model.metrics_variables) if v is total)
         through = _in_one_program if looped else _step_by_step
-        self._train = through(self._train_step, self._logs, self._loss)
-        self._test = through(self._test_step, self._logs, self._loss)
+        self._train = through(self._train_step, self._logs, self._loss, gives_up=(0,))
+        self._test = through(self._test_step, self._logs, self._loss, gives_up=())
 
     def train(self, state: State, factor: float, data: Data, rows: Rows) -> tuple[State, Logs]:
         """Trains on all rows; ends early where the loss is no longer finite.
@@ -95,9 +95,7 @@ class Program:
             Means over the rows.
         """
         held = state.trainable, state.non_trainable
-        # What is handed over is given up, and the state is still needed.
-        given = tuple([jnp.array(value) for value in values] for values in held)
-        return self._test((*given, self._metrics()), np.float32(1), data, rows)[1]
+        return self._test((*held, self._metrics()), np.float32(1), data, rows)[1]
 
     def _train_step(self, carry: Carry, factor: Any, batch: Any) -> Carry:
         optimizer = self._model.optimizer
@@ -113,7 +111,7 @@ class Program:
             return _lists(self._model.test_step(carry, batch)[1])
 
     def _metrics(self) -> list[Any]:
-        return [jnp.asarray(value) for value in self._fresh]
+        return list(self._fresh)
 
     def _logs(self, metrics: list[Any]) -> Any:
         pairs = zip(self._model.metrics_variables, metrics, strict=True)
@@ -121,7 +119,7 @@ class Program:
             return self._model.get_metrics_result()
 
 
-def _in_one_program(step: Step, logs: Any, loss: int) -> Through:
+def _in_one_program(step: Step, logs: Any, loss: int, gives_up: tuple[int, ...]) -> Through:
     def run(carry: Carry, factor: Any, data: Data, rows: Rows) -> tuple[Carry, Logs]:
         def unfinished(loop: tuple[Any, Carry]) -> Any:
             index, (*_, metrics) = loop
@@ -138,17 +136,17 @@ def _in_one_program(step: Step, logs: Any, loss: int) -> Through:
             carry = step(carry, factor, take(data, rows.rest))
         return carry, logs(carry[-1])
 
-    compiled: Through = jax.jit(run, donate_argnums=0)
+    compiled: Through = jax.jit(run, donate_argnums=gives_up)
     return compiled
 
 
-def _step_by_step(step: Step, logs: Any, loss: int) -> Through:
+def _step_by_step(step: Step, logs: Any, loss: int, gives_up: tuple[int, ...]) -> Through:
     del loss
 
     def one(carry: Carry, factor: Any, data: Data, some: Any) -> Carry:
         return step(carry, factor, take(data, some))
 
-    compiled, finish = jax.jit(one, donate_argnums=0), jax.jit(logs)
+    compiled, finish = jax.jit(one, donate_argnums=gives_up), jax.jit(logs)
 
     def run(carry: Carry, factor: Any, data: Data, rows: Rows) -> tuple[Carry, Logs]:
         for some in rows.each():

@@ -17,6 +17,7 @@ from normcraft.surgery.probe import even_batch_size
 from normcraft.trainers.fused.forms import left_to_library, places
 from normcraft.trainers.fused.measures import Measures
 from normcraft.trainers.fused.program import Program, State
+from normcraft.trainers.fused.program_cache import keep_programs
 from normcraft.trainers.fused.rate import Schedule, with_schedule
 from normcraft.trainers.fused.resident import resident
 from normcraft.trainers.fused.rows import Rows
@@ -55,6 +56,7 @@ class FusedTrainer(Trainer):
         speeds: Speeds | None = None,
     ) -> None:
         super().__init__(model, objective, initial=initial)
+        keep_programs()
         forms = ((place, fastest(place, speeds or {})) for place in places(model, batch_size))
         self._chosen = [(place.layer, place.attribute, form) for place, form in forms if form]
         self._looped = not left_to_library(model, self._chosen)
