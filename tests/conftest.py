@@ -6,7 +6,13 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
+import tempfile
 from pathlib import Path
+
+# What a run keeps in the user's cache is none of the user's here; its processes share it.
+if "NORMCRAFT_TEST_CACHE" not in os.environ:
+    os.environ["NORMCRAFT_TEST_CACHE"] = tempfile.mkdtemp(prefix="normcraft-tests-")
+os.environ["XDG_CACHE_HOME"] = os.environ["NORMCRAFT_TEST_CACHE"]
 
 import pytest
 from hypothesis import HealthCheck, settings

@@ -105,7 +105,8 @@ def test_a_rerun_trains_nothing_and_more_seeds_train_only_those(model, digits, t
 
 
 def test_a_crash_in_one_arm_is_a_record_and_takes_its_seed_out(model, digits, tmp_path):
-    study = study_of(model, digits)
+    by_fit = Options(trainer="fit")
+    study = study_of(model, digits, options=by_fit)
     broken = study._built["before_activation"].model
     fit = broken.fit
     calls = []
@@ -120,7 +121,7 @@ def test_a_crash_in_one_arm_is_a_record_and_takes_its_seed_out(model, digits, tm
     with Store(tmp_path / "s.db") as store:
         result = study.run(store)
         again = Watch()
-        retried = study_of(model, digits).run(store, progress=again)
+        retried = study_of(model, digits, options=by_fit).run(store, progress=again)
     failed = [record for record in result.records if record.outcome == "failed"]
     assert [record.reason for record in failed] == ["MemoryError: no room left"]
     assert [arm.seeds for arm in result.summary.arms] == [1, 1]

@@ -43,7 +43,10 @@ def build(found: Reference, arguments: Mapping[str, Any]) -> Any:
     try:
         return found.value(**arguments)
     except Exception as error:
-        raise InexpressibleError(f"{visible(found.code)} refuses its description") from error
+        said = visible(f"{type(error).__name__}: {error}"[:200])
+        raise InexpressibleError(
+            f"{visible(found.code)} refuses its description ({said})"
+        ) from error
 
 
 def differing(built: Any, wanted: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,157 @@
+"""Forms of convolution and pooling: the function and the gradients of the library's, any shape."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+jax = pytest.importorskip("jax")
+
+from normcraft.trainers.fused.forms import LIBRARY, in_forms, left_to_library, places  # noqa: E402
+from normcraft.trainers.fused.speeds import fastest, measure_speeds  # noqa: E402
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="they are JAX's")
+
+layers = keras.layers
+
+
+@st.composite
+def convolutions(draw):
+    rank = draw(st.sampled_from([1, 2, 2, 3]))
+    depthwise = rank < 3 and draw(st.booleans())
+    strides = draw(st.integers(1, 3))
+    dilation = draw(st.integers(1, 2)) if strides == 1 else 1
+    paddings = ["valid", "same", *(["causal"] if rank == 1 and not depthwise else [])]
+    sizes = [draw(st.integers(1, 3)) for _ in range(rank)]
+    common = {
+        "strides": strides,
+        "dilation_rate": dilation,
+        "padding": draw(st.sampled_from(paddings)),
+        "use_bias": draw(st.booleans()),
+        "activation": draw(st.sampled_from([None, "tanh"])),
+        "name": "it",
+    }
+    if depthwise:
+        cls = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)[rank - 1]
+        size = sizes if rank > 1 else sizes[0]
+        make = partial(cls, size, depth_multiplier=draw(st.integers(1, 2)), **common)
+    else:
+        make = partial(getattr(layers, f"Conv{rank}D"), draw(st.integers(1, 4)), sizes, **common)
+    shape = [draw(st.integers(5, 9)) for _ in range(rank)]
+    return make, (*shape, draw(st.integers(1, 3)))
+
+
+@st.composite
+def poolings(draw):
+    rank = draw(st.integers(1, 3))
+    sizes = tuple(draw(st.integers(1, 3)) for _ in range(rank))
+    cls = draw(st.sampled_from(["MaxPooling", "AveragePooling"]))
+    padding = draw(st.sampled_from(["valid", "same"]))
+    shape = [draw(st.integers(3, 7)) for _ in range(rank)]
+    return partial(getattr(layers, f"{cls}{rank}D"), sizes, padding=padding), (
+        *shape,
+        draw(st.integers(1, 3)),
+    )
+
+
+def model_of(layer, shape):
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, layer(inputs))
+
+
+def value_and_gradients(layer, chosen, values, x, weights):
+    def weighed(values, x):
+        pairs = list(zip(layer.variables, values, strict=True))
+        with in_forms(chosen), keras.StatelessScope(state_mapping=pairs):
+            return (layer(x) * weights).sum()
+
+    with in_forms(chosen):
+        result = layer(x)
+    return result, *jax.grad(weighed, argnums=(0, 1))(values, x)
+
+
+def check(layer, shape, x):
+    (place,) = places(model_of(layer, shape), len(x))
+    weights = np.random.default_rng(1).normal(size=layer(x).shape).astype("float32")
+    values = [variable.value for variable in layer.variables]
+    wanted = value_and_gradients(layer, [], values, x, weights)
+    for form in place.forms.values():
+        chosen = [(layer, place.attribute, form)]
+        found = value_and_gradients(layer, chosen, values, x, weights)
+        for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+            assert a.shape == b.shape
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@settings(max_examples=30)
+@given(convolutions(), st.integers(0, 2**31))
+def test_convolutions(case, seed):
+    make, shape = case
+    check(make(), shape, np.random.default_rng(seed).normal(size=(2, *shape)).astype("float32"))
+
+
+@settings(max_examples=30)
+@given(poolings(), st.integers(0, 2**31), st.booleans())
+def test_pooling_also_where_values_tie(case, seed, ties):
+    make, shape = case
+    x = np.random.default_rng(seed).normal(size=(2, *shape))
+    x = np.maximum(np.round(x), 0) if ties else x
+    if places(model_of(make(), shape), 2):  # windows that are padded are left to the library
+        check(make(), shape, x.astype("float32"))
+
+
+def test_what_has_no_form_is_left_to_the_library():
+    inputs = keras.Input((8, 8, 4))
+    x = layers.Conv2D(4, 3, groups=2, padding="same", name="grouped")(inputs)
+    x = layers.MaxPooling2D(3, 2, name="overlapping")(x)
+    shared = layers.Conv2D(4, 1, name="shared")
+    model = keras.Model(inputs, [shared(x), shared(inputs)])
+    assert places(model, 2) == []
+    assert left_to_library(model, [])
+
+
+def test_outside_of_the_context_a_layer_is_what_it_was():
+    layer = layers.Conv2D(2, 3)
+    (place,) = places(model_of(layer, (5, 5, 1)), 2)
+    before = layer.convolution_op
+    with in_forms([(layer, place.attribute, place.forms["matrix product"])]):
+        assert layer.convolution_op is place.forms["matrix product"]
+    assert layer.convolution_op == before
+
+
+def test_speeds_are_measured_once_and_remembered(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    model = model_of(layers.MaxPooling2D(2), (4, 4, 1))
+    (place,) = places(model, 2)
+    speeds = measure_speeds([model], [2], {})
+    assert speeds[place.key].keys() == {LIBRARY, "comparison"}
+    assert all(value > 0 for value in speeds[place.key].values())
+    monkeypatch.setattr("normcraft.trainers.fused.speeds._times", lambda _: pytest.fail("again"))
+    assert measure_speeds([model], [2], {}) == speeds
+    known = {place.key: {LIBRARY: 1.0, "comparison": 2.0}}
+    assert measure_speeds([model], [2], known) == known
+    assert fastest(place, known) is None
+    assert fastest(place, {place.key: {LIBRARY: 2.0, "comparison": 1.0}})
+    assert fastest(place, {}) is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"x": 1}', "\0"])
+def test_a_damaged_memory_is_measured_anew(monkeypatch, tmp_path, content):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    model = model_of(layers.MaxPooling2D(2), (4, 4, 1))
+    first = measure_speeds([model], [2], {})
+    (file,) = (tmp_path / "normcraft" / "forms").iterdir()
+    file.write_text(content.replace("x", next(iter(first))))
+    assert measure_speeds([model], [2], {}).keys() == first.keys()
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    model = model_of(layers.MaxPooling2D(2), (4, 4, 1))
+    assert measure_speeds([model], [2], {})

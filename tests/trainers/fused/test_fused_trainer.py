@@ -1,0 +1,255 @@
+"""Whole trials by the fused trainer: those of `fit`, and what can go wrong in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+pytest.importorskip("jax")
+
+from normcraft import recipes
+from normcraft.data import from_arrays, load_dataset, take
+from normcraft.surgery import place
+from normcraft.trainers import FitTrainer, TrialData, ensure_compiled, find_objective
+from trials import small_model, spec_of, without_times
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is JAX's trainer")
+
+layers, schedules = keras.layers, keras.optimizers.schedules
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset("digits")
+
+
+@pytest.fixture(scope="module")
+def speeds():
+    """As if every form of ours were the faster one."""
+    from normcraft.trainers.fused.forms import LIBRARY, places
+
+    model = recipes.digits_cnn("before_activation")
+    return {p.key: {LIBRARY: 1.0, **dict.fromkeys(p.forms, 0.5)} for p in places(model, 32)}
+
+
+def trainers(model, data, placement="as_given", **arguments):
+    """The same arm by both trainers."""
+    from normcraft.trainers.fused import FusedTrainer
+
+    ensure_compiled(model, data.y_train)
+    few = np.arange(8)
+    x, y = (take(part, few) for part in (data.x_train, data.y_train))
+    objective = find_objective(model, x, y)
+    fused = FusedTrainer(place(model, placement).model, objective, **arguments)
+    arguments.pop("speeds", None)
+    return fused, FitTrainer(place(model, placement).model, objective, **arguments)
+
+
+def assert_alike(ours, theirs, *, rtol=1e-4):
+    """Records of a short trial; what is longer drifts apart as two runs of `fit` would."""
+    assert ours.outcome == theirs.outcome == "finished"
+    for name in ("loss", "score", "validation_loss", "validation_score"):
+        a, b = ([getattr(point, name) for point in one.curve] for one in (ours, theirs))
+        np.testing.assert_allclose(a, b, rtol=rtol)
+    for name in ("score", "score_as_trained", "loss", "test_score", "chance_score"):
+        a, b = getattr(ours, name), getattr(theirs, name)
+        assert a == b if a is None or b is None else a == pytest.approx(b, rel=rtol)
+    assert list(ours.activations) == list(theirs.activations)
+    for name, summary in theirs.activations.items():
+        assert ours.activations[name] == pytest.approx(summary, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("steps", [10, None])
+def test_a_trial_is_that_of_fit(digits, speeds, steps):
+    fused, fit = trainers(
+        recipes.digits_cnn(), digits, "before_activation", speeds=speeds, initial="reinitialize"
+    )
+    assert fused._looped
+    assert len(fused._chosen) == 4
+    spec = spec_of("a", steps_per_epoch=steps, epochs=2 if steps else 1, rate=1e-3)
+    data = TrialData.of_seed(digits, 0)
+    assert_alike(fused.train(spec, data), fit.train(spec, data), rtol=1e-3)
+
+
+def test_dropout_draws_what_it_draws_in_fit(digits):
+    fused, fit = trainers(small_model(dropout=0.5), digits)
+    data = TrialData.of_seed(digits, 3)
+    assert_alike(*(one.train(spec_of("a", seed=3), data) for one in (fused, fit)))
+
+
+def test_with_regularizers_class_targets_in_two_outputs_and_two_inputs(digits):
+    a, b = keras.Input((8, 8, 1), name="a"), keras.Input((3,), name="b")
+    x = layers.Concatenate()([layers.Flatten()(a), b])
+    x = layers.Dense(16, "relu", kernel_regularizer="l2", activity_regularizer="l1", name="h")(x)
+    x = layers.BatchNormalization(name="n")(x)
+    outputs = {
+        "digit": layers.Dense(10, "softmax", name="digit")(x),
+        "size": layers.Dense(1, name="size")(x),
+    }
+    model = keras.Model({"a": a, "b": b}, outputs)
+    model.compile(
+        "adam",
+        {"digit": "sparse_categorical_crossentropy", "size": "mse"},
+        loss_weights={"digit": 1.0, "size": 0.1},
+        metrics={"digit": ["accuracy"], "size": ["mae"]},
+    )
+    n = 300
+    other = np.random.default_rng(0).normal(size=(n, 3)).astype("float32")
+    data = from_arrays(
+        {"a": digits.x_train[:n], "b": other},
+        {"digit": digits.y_train[:n], "size": other[:, :1].copy()},
+    )
+    fused, fit = trainers(model, data)
+    spec = spec_of("a", epochs=2, steps_per_epoch=None)
+    trial = TrialData.of_seed(data, 0)
+    assert_alike(fused.train(spec, trial), fit.train(spec, trial))
+
+
+def test_a_trial_is_the_same_after_others_and_after_one_that_diverged(digits, speeds):
+    fused, _ = trainers(recipes.digits_cnn(), digits, "before_activation", speeds=speeds)
+    spec, data = spec_of("a"), TrialData.of_seed(digits, 0)
+    first = fused.train(spec, data)
+    diverged = fused.train(spec_of("a", rate=1e38), data)
+    assert diverged.outcome == "diverged"
+    assert len(diverged.curve) == 1
+    fused.train(spec_of("a", seed=1, rate=0.1), TrialData.of_seed(digits, 1))
+    assert without_times(fused.train(spec, data)) == without_times(first)
+
+
+def test_training_ends_where_the_loss_is_no_longer_finite(digits):
+    fused, _ = trainers(small_model(), digits)
+    data = TrialData.of_seed(digits, 0)
+    fused.train(spec_of("a", rate=1e38, steps_per_epoch=40), data)
+    steps = int(fused._state.optimizer[0])
+    assert steps < 10, "the optimizer counts the steps that were taken"
+
+
+def rates_of(optimizer, steps):
+    source = optimizer._learning_rate
+    return [float(source(step)) for step in steps]
+
+
+def compiled_programs(fused):
+    return fused._compiled()._train._cache_size()
+
+
+def test_the_rates_of_a_schedule_are_data(digits, tmp_path):
+    model = small_model()
+    decay = schedules.ExponentialDecay(0.1, 10, 0.5)
+    loss = "sparse_categorical_crossentropy"
+    model.compile(keras.optimizers.SGD(decay), loss, metrics=["accuracy"])
+    fused, fit = trainers(model, digits)
+    data = TrialData.of_seed(digits, 0)
+    for rate in (0.1, 0.3):
+        spec = spec_of("a", rate=rate)
+        assert_alike(fused.train(spec, data), fit.train(spec, data))
+    assert compiled_programs(fused) == 1
+    fused.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(rates_of(loaded.optimizer, (0, 10)), [0.3, 0.15], rtol=1e-6)
+    assert int(loaded.optimizer.iterations) == 20
+    assert isinstance(fused.model.optimizer._learning_rate, schedules.ExponentialDecay)
+
+
+def test_a_schedule_with_a_second_rate_that_stays_is_compiled_anew(digits):
+    model = small_model()
+    decay = schedules.PolynomialDecay(0.1, 10, end_learning_rate=0.05)
+    loss = "sparse_categorical_crossentropy"
+    model.compile(keras.optimizers.SGD(decay), loss, metrics=["accuracy"])
+    fused, fit = trainers(model, digits)
+    data = TrialData.of_seed(digits, 0)
+    for rate in (0.1, 0.3):
+        spec = spec_of("a", rate=rate)
+        assert_alike(fused.train(spec, data), fit.train(spec, data))
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_in_mixed_precision(digits, policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        fused, fit = trainers(small_model(), digits, "before_activation")
+        data = TrialData.of_seed(digits, 0)
+        records = [one.train(spec_of("a", rate=1e-3), data) for one in (fused, fit)]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert records[0].outcome == records[1].outcome == "finished"
+    assert records[0].loss == pytest.approx(records[1].loss, rel=0.05)
+
+
+def test_it_begins_with_the_weights_that_are_kept(digits):
+    model = small_model()
+    fused, fit = trainers(model, digits, initial="keep")
+    spec, data = spec_of("a", initial="digest"), TrialData.of_seed(digits, 0)
+    first = fused.train(spec, data)
+    assert_alike(first, fit.train(spec, data))
+    assert without_times(fused.train(spec, data)) == without_times(first)
+
+
+def test_without_anything_to_train(digits):
+    model = small_model()
+    model.trainable = False
+    fused, fit = trainers(model, digits)
+    data = TrialData.of_seed(digits, 0)
+    assert_alike(*(one.train(spec_of("a"), data) for one in (fused, fit)))
+
+
+def test_frozen_layers_keep_their_weights_though_a_trial_failed(digits, monkeypatch):
+    model = small_model()
+    model.get_layer("hidden").trainable = False
+    fused, _ = trainers(model, digits)
+    kernel = np.array(fused.model.get_layer("hidden").kernel.value)
+    spec, data = spec_of("a"), TrialData.of_seed(digits, 0)
+    first = fused.train(spec, data)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("normcraft.trainers.fused.trainer._numbers", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fused.train(spec, data)
+    assert without_times(fused.train(spec, data)) == without_times(first)
+    np.testing.assert_array_equal(fused.model.get_layer("hidden").kernel.value, kernel)
+
+
+def test_a_batch_larger_than_the_data_is_one_partial_batch(digits):
+    data = from_arrays(digits.x_train[:40], digits.y_train[:40])
+    fused, fit = trainers(small_model(), data, "before_activation")
+    spec, trial = spec_of("a", batch_size=64, steps_per_epoch=None), TrialData.of_seed(data, 0)
+    assert_alike(fused.train(spec, trial), fit.train(spec, trial))
+    assert int(fused.model.optimizer.iterations) == 2
+
+
+def test_given_validation_and_test_data(digits):
+    x, y = digits.x_train, digits.y_train
+    data = from_arrays(
+        x[:300], y[:300], validation_data=(x[300:400], y[300:400]), test_data=(x[400:], y[400:])
+    )
+    fused, fit = trainers(small_model(), data, "before_activation")
+    trial = TrialData.of_seed(data, 0)
+    ours, theirs = (one.train(spec_of("a"), trial) for one in (fused, fit))
+    assert_alike(ours, theirs)
+    assert ours.test_score is not None
+
+
+def test_convolutions_that_are_left_to_the_library_are_run_step_by_step(digits):
+    fused, fit = trainers(recipes.digits_cnn(), digits, "before_activation")
+    assert not fused._looped
+    spec, data = replace(spec_of("a"), steps_per_epoch=5), TrialData.of_seed(digits, 0)
+    assert_alike(fused.train(spec, data), fit.train(spec, data))
+
+
+def test_what_is_saved_is_a_plain_model_with_the_trained_weights(digits, speeds, tmp_path):
+    fused, _ = trainers(recipes.digits_cnn(), digits, "before_activation", speeds=speeds)
+    data = TrialData.of_seed(digits, 0)
+    record = fused.train(spec_of("a", epochs=3), data)
+    fused.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    values = loaded.evaluate(data.x_validation, data.y_validation, verbose=0, return_dict=True)
+    assert values["accuracy"] == pytest.approx(record.score, abs=1e-6)
+    assert values["loss"] == pytest.approx(record.loss, rel=1e-4)
+    kernel = loaded.get_layer("conv1").kernel
+    np.testing.assert_array_equal(kernel, fused.model.get_layer("conv1").kernel)
