@@ -5,12 +5,12 @@
 
 Jobs: R4, the blog's network, both arms, 8 seeds x 2 learning rates, 600 steps of 32 each on MNIST;
 R1, the multi-layer perceptron on digits, 64 trials of 10 epochs; R6, `emotion_cnn` on FER2013, 4
-trials of 100 steps. Each trial validates once an epoch; the fused trainer also re-estimates
-statistics, and judges.
+trials of 100 steps. Each trial validates once an epoch. That is what is compared; what a study adds
+to a trial, re-estimated statistics and their validation, is told apart ("judged").
 
 Contestants run in processes of their own and take turns, a trial each, so that what else the
 machine does meets them all. Plain `fit` makes a new model for each trial, as a notebook does. Tuned
-`fit` compiles each arm once and sets its variables back, at the best of three numbers of steps an
+`fit` compiles each arm once and sets its variables back, at the better of two numbers of steps an
 execution. The fused trainer begins with empty caches: its first trial of an arm measures the forms
 of layers and compiles. A job's time is that of the first trial of each arm and of the others, each
 of these the median over rounds; plain trials are all first ones. Speed-ups are ratios of job times.
@@ -21,6 +21,7 @@ copy, both measured in between.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -28,11 +29,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-STEPS_PER_EXECUTION = (1, 8, 32)
+STEPS_PER_EXECUTION = (1, 32)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ JOBS = {
     "R6": Job("emotion_cnn", ("as_seed",), {}, 4, 1, 100, "faces", (2, None)),
 }
 BATCH = 32
+Trial = tuple[float, float | None]  # the score, and when validation ended if more came after it
 
 
 def main() -> None:
@@ -104,14 +107,18 @@ def serve(arguments: argparse.Namespace) -> None:
     """Runs a trial for each line that comes in, and answers with its seconds."""
     contestant, name = arguments.serve
     job = JOBS[name]
+    # Keras imports TensorFlow on the way if it is there, which is nobody's merit.
+    with suppress(ImportError):
+        importlib.import_module("tensorflow")
     run = {"plain": plain, "tuned": tuned, "fused": fused, "bound": bound}[contestant](
         job, load(job, arguments)
     )
     print("ready", flush=True)
     for line in sys.stdin:
         started = time.perf_counter()
-        found = run(*json.loads(line))
-        print(json.dumps([time.perf_counter() - started, found]), flush=True)
+        score, trained = run(*json.loads(line))
+        judged = time.perf_counter()
+        print(json.dumps([(trained or judged) - started, judged - started, score]), flush=True)
 
 
 def load(job: Job, arguments: argparse.Namespace) -> Any:
@@ -149,7 +156,7 @@ def built(job: Job, arm: str) -> Any:
     return getattr(recipes, job.recipe)(placement=arm, **job.sizes)
 
 
-def fit(model: Any, job: Job, data: Any) -> float:
+def fit(model: Any, job: Job, data: Any) -> Trial:
     """Trains a model by `fit` as a notebook does.
 
     Returns:
@@ -165,10 +172,10 @@ def fit(model: Any, job: Job, data: Any) -> float:
         validation_batch_size=256,
         verbose=0,
     ).history
-    return float(history["val_accuracy"][-1])
+    return float(history["val_accuracy"][-1]), None
 
 
-def plain(job: Job, data: Any) -> Callable[[int, int], float]:
+def plain(job: Job, data: Any) -> Callable[[int, int], Trial]:
     """Plain `fit`: a new model for each trial.
 
     Returns:
@@ -176,14 +183,14 @@ def plain(job: Job, data: Any) -> Callable[[int, int], float]:
     """
     import keras
 
-    def run(arm: int, seed: int) -> float:
+    def run(arm: int, seed: int) -> Trial:
         keras.utils.set_random_seed(seed)
         return fit(built(job, job.arms[arm]), job, data)
 
     return run
 
 
-def tuned(job: Job, data: Any) -> Callable[[int, int], float]:
+def tuned(job: Job, data: Any) -> Callable[[int, int], Trial]:
     """Tuned `fit`: each arm is compiled once, its variables are set back.
 
     Returns:
@@ -201,13 +208,13 @@ def tuned(job: Job, data: Any) -> Callable[[int, int], float]:
         variables = [*model.variables, *model.optimizer.variables]
         return model, [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
 
-    def trial(model: Any, values: list[Any]) -> float:
+    def trial(model: Any, values: list[Any]) -> Trial:
         variables = [*model.variables, *model.optimizer.variables]
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return fit(model, job, data)
 
-    def run(arm: int, seed: int) -> float:
+    def run(arm: int, seed: int) -> Trial:
         if arm not in models:
             models[arm] = fastest(arm)
         keras.utils.set_random_seed(seed)
@@ -227,7 +234,7 @@ def tuned(job: Job, data: Any) -> Callable[[int, int], float]:
     return run
 
 
-def fused(job: Job, data: Any) -> Callable[[int, int], float]:
+def fused(job: Job, data: Any) -> Callable[[int, int], Trial]:
     """The fused trainer, as a study uses it, with empty caches.
 
     Returns:
@@ -240,7 +247,7 @@ def fused(job: Job, data: Any) -> Callable[[int, int], float]:
 
     trainers: dict[int, Any] = {}
 
-    def run(arm: int, seed: int) -> float:
+    def run(arm: int, seed: int) -> Trial:
         spec = TrialSpec(
             "arm", job.arms[arm], "batch", None, BATCH, 0.1 if job.recipe == "mlp" else 0.001,
             seed, job.epochs, job.steps, True, "model", "reinitialize", "data", "accuracy",
@@ -253,13 +260,18 @@ def fused(job: Job, data: Any) -> Callable[[int, int], float]:
             trainers[arm] = make_trainer(
                 spec, model, objective, initial="reinitialize", speeds=speeds
             )
-        record = trainers[arm].train(spec, TrialData.of_seed(data, seed))
-        return float(record.score)
+        ends: list[float] = []
+        record = trainers[arm].train(
+            spec,
+            TrialData.of_seed(data, seed),
+            on_epoch=lambda *_: ends.append(time.perf_counter()),
+        )
+        return float(record.score), ends[-1]
 
     return run
 
 
-def bound(job: Job, data: Any) -> Callable[[int, int], float]:
+def bound(job: Job, data: Any) -> Callable[[int, int], Trial]:
     """What a trial's arithmetic and bytes take at the peaks of this machine.
 
     Returns:
@@ -281,12 +293,12 @@ def bound(job: Job, data: Any) -> Callable[[int, int], float]:
             times.append(time.perf_counter() - started)
         return min(times)
 
-    def run(arm: int, seed: int) -> float:
+    def run(arm: int, seed: int) -> Trial:
         del seed
         flops, moved = work(built(job, job.arms[arm]))
         steps = job.epochs * (job.steps or -(-len(data.x_train) // BATCH))
         a_flop, a_byte = best(product, a) / (2 * size**3), best(copy, big) / (8 << 25)
-        return steps * BATCH * (flops * a_flop + moved * a_byte)
+        return steps * BATCH * (flops * a_flop + moved * a_byte), None
 
     return run
 
@@ -335,17 +347,17 @@ class Contestant:
         )
         self._answer()
 
-    def run(self, arm: int, seed: int) -> tuple[float, float]:
+    def run(self, arm: int, seed: int) -> tuple[float, float, float]:
         """Runs a trial.
 
         Returns:
-            Its seconds, and what came of it.
+            Seconds of training and validation, of all of it, and what came of it.
         """
         assert self._process.stdin
         self._process.stdin.write(json.dumps([arm, seed]) + "\n")
         self._process.stdin.flush()
-        seconds, found = json.loads(self._answer())
-        return seconds, found
+        trained, judged, found = json.loads(self._answer())
+        return trained, judged, found
 
     def close(self) -> None:
         """Ends the process."""
@@ -377,18 +389,20 @@ def compare(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     for turn in range(arguments.rounds + 1):
         for label, contestant in open_ones.items():
             for arm in range(len(job.arms)):
-                seconds, found = contestant.run(arm, turn)
-                (later if turn else first).setdefault(label, []).append(seconds)
-                scores.setdefault(label, []).append(found)
+                *seconds, found = contestant.run(arm, turn)
+                both = (label, "fused, judged")[: 2 if label.startswith("fused") else 1]
+                for one, value in zip(both, seconds, strict=False):
+                    (later if turn else first).setdefault(one, []).append(value)
+                    scores.setdefault(one, []).append(found)
         print(f"{name}: round {turn} of {arguments.rounds}", file=sys.stderr)
     for contestant in open_ones.values():
         contestant.close()
     arms = len(job.arms)
     total = {}
-    for label in open_ones:
+    for label, seconds in later.items():
         if label.startswith("bound"):
             continue
-        steady = median(later[label])
+        steady = median(seconds)
         begin = steady if label.startswith("plain") else sum(first[label]) / arms
         total[label] = arms * begin + (job.trials - arms) * steady
     return {

@@ -25,9 +25,10 @@ settings.load_profile("ci" if os.environ.get("CI") else "normcraft")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--graphs N`, `--kills N`: how often what is random is tried."""
+    """`--graphs N`, `--kills N`, `--steps N`: how often what is random is tried, and how long."""
     parser.addoption("--graphs", type=int, help="generated graphs; 500 to 1,000 on NumPy")
     parser.addoption("--kills", type=int, default=6, help="times that a sweep is killed")
+    parser.addoption("--steps", type=int, default=100, help="steps of fit that are looked at")
 
 
 @pytest.fixture(scope="session")

@@ -88,14 +88,14 @@ def check(layer, shape, x):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(convolutions(), st.integers(0, 2**31))
 def test_convolutions(case, seed):
     make, shape = case
     check(make(), shape, np.random.default_rng(seed).normal(size=(2, *shape)).astype("float32"))
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(poolings(), st.integers(0, 2**31), st.booleans())
 def test_pooling_also_where_values_tie(case, seed, ties):
     make, shape = case

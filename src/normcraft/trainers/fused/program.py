@@ -5,28 +5,24 @@ Seed, weights, batch order and learning rate are data, so all trials of the arm 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import keras
 import numpy as np
-from jax import lax
 
 from normcraft._core.keras_private import learning_rate_source
 from normcraft.trainers.fused.forms import Chosen, in_forms
 from normcraft.trainers.fused.rate import Schedule, scaled, with_schedule
-from normcraft.trainers.fused.rows import Rows, take
+from normcraft.trainers.fused.rows import Rows
+from normcraft.trainers.fused.through import Carry, in_loops, step_by_step
 
 __all__ = ["Program", "State"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Data = tuple[Any, Any]
-Carry = tuple[list[Any], ...]
 Logs = dict[str, Any]
-Step = Callable[[Carry, Any, Any], Carry]
-Through = Callable[[Carry, Any, Data, "Rows"], tuple[Carry, Logs]]
 
 
 class State(NamedTuple):
@@ -53,19 +49,18 @@ class Program:
         model: A compiled model whose optimizer and metrics are built. Its variables are read while
             a function is traced, and never changed.
         chosen: The forms that its layers are computed in.
-        looped: Whether an epoch is one program, else a program for each step. XLA's convolutions
-            are slow inside of a loop on a CPU.
+        looped: Whether a program takes many steps, else one. XLA's convolutions are slow inside of
+            a loop on a CPU.
     """
 
     def __init__(self, model: keras.Model, chosen: Chosen, *, looped: bool) -> None:
         self._model = model
         self._chosen = chosen
         self._fresh = [np.array(variable.value) for variable in model.metrics_variables]
-        total = model.metrics[0].variables[0]
-        self._loss = next(i for i, v in enumerate(model.metrics_variables) if v is total)
-        through = _in_one_program if looped else _step_by_step
-        self._train = through(self._train_step, self._logs, self._loss, gives_up=(0,))
-        self._test = through(self._test_step, self._logs, self._loss, gives_up=())
+        through = partial(in_loops, total=_loss_total(model)) if looped else step_by_step
+        self._train = through(self._train_step, gives_up=(0,))
+        self._test = through(self._test_step, gives_up=())
+        self._finish = jax.jit(self._logs)
 
     def train(self, state: State, factor: float, data: Data, rows: Rows) -> tuple[State, Logs]:
         """Trains on all rows; ends early where the loss is no longer finite.
@@ -80,8 +75,8 @@ class Program:
             The new state, and the mean loss and metrics over the rows.
         """
         given = np.float32(factor)
-        (*values, _), logs = self._train((*state, self._metrics()), given, data, rows)
-        return State(*values), logs
+        *values, metrics = self._train((*state, self._metrics()), given, data, rows)
+        return State(*values), self._finish(metrics)
 
     def evaluate(self, state: State, data: Data, rows: Rows) -> Logs:
         """Loss and metrics at inference.
@@ -95,7 +90,9 @@ class Program:
             Means over the rows.
         """
         held = state.trainable, state.non_trainable
-        return self._test((*held, self._metrics()), np.float32(1), data, rows)[1]
+        *_, metrics = self._test((*held, self._metrics()), np.float32(1), data, rows)
+        logs: Logs = self._finish(metrics)
+        return logs
 
     def _train_step(self, carry: Carry, factor: Any, batch: Any) -> Carry:
         optimizer = self._model.optimizer
@@ -119,41 +116,10 @@ class Program:
             return self._model.get_metrics_result()
 
 
-def _in_one_program(step: Step, logs: Any, loss: int, gives_up: tuple[int, ...]) -> Through:
-    def run(carry: Carry, factor: Any, data: Data, rows: Rows) -> tuple[Carry, Logs]:
-        def unfinished(loop: tuple[Any, Carry]) -> Any:
-            index, (*_, metrics) = loop
-            return (index < len(rows.batches)) & jnp.isfinite(metrics[loss])
-
-        def advance(loop: tuple[Any, Carry]) -> tuple[Any, Carry]:
-            index, carry = loop
-            return index + 1, step(carry, factor, take(data, rows.batches[index]))
-
-        carry = _lists(carry)
-        if len(rows.batches):
-            carry = lax.while_loop(unfinished, advance, (jnp.int32(0), carry))[1]
-        if len(rows.rest):
-            carry = step(carry, factor, take(data, rows.rest))
-        return carry, logs(carry[-1])
-
-    compiled: Through = jax.jit(run, donate_argnums=gives_up)
-    return compiled
-
-
-def _step_by_step(step: Step, logs: Any, loss: int, gives_up: tuple[int, ...]) -> Through:
-    del loss
-
-    def one(carry: Carry, factor: Any, data: Data, some: Any) -> Carry:
-        return step(carry, factor, take(data, some))
-
-    compiled, finish = jax.jit(one, donate_argnums=gives_up), jax.jit(logs)
-
-    def run(carry: Carry, factor: Any, data: Data, rows: Rows) -> tuple[Carry, Logs]:
-        for some in rows.each():
-            carry = compiled(carry, factor, data, some)
-        return carry, finish(carry[-1])
-
-    return run
+def _loss_total(model: keras.Model) -> int:
+    # Keras's first metric is the mean of the loss; its first variable the sum.
+    total = model.metrics[0].variables[0]
+    return next(i for i, variable in enumerate(model.metrics_variables) if variable is total)
 
 
 def _lists(carry: Any) -> Carry:
