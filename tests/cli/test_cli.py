@@ -103,9 +103,9 @@ def test_the_report_beside_the_store_is_brought_up_to_date(run, folder, model, t
 def test_a_report_is_written_while_the_comparison_runs(
     run, folder, model, table, monkeypatch, ended
 ):
-    from normcraft.trainers import FitTrainer
+    from normcraft.trainers import Trainer
 
-    train, seen = FitTrainer.train, []
+    train, seen = Trainer.train, []
 
     def reporting(self, *arguments, **named):
         if len(seen) == ended:
@@ -114,7 +114,7 @@ def test_a_report_is_written_while_the_comparison_runs(
         seen.append(None)
         return train(self, *arguments, **named)
 
-    monkeypatch.setattr(FitTrainer, "train", reporting)
+    monkeypatch.setattr(Trainer, "train", reporting)
     run("compare", model, "--data", table, *QUICK, "--store", "s.db")
     code, out, err = seen[ended]
     assert code == 0, err
@@ -129,21 +129,21 @@ def test_a_report_is_written_while_the_comparison_runs(
 
 
 def test_every_arm_failing_exits_with_1(run, model, table, monkeypatch):
-    from normcraft.trainers import FitTrainer
+    from normcraft.trainers import Trainer
 
     def failing(self, spec, data):
         raise MemoryError("no room")
 
-    monkeypatch.setattr(FitTrainer, "train", failing)
+    monkeypatch.setattr(Trainer, "train", failing)
     code, out, _ = run("compare", model, "--data", table, *QUICK, "--json")
     assert code == 1
     assert json.loads(out)["verdict"]["winner"] is None
 
 
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(run, model, table, monkeypatch):
-    from normcraft.trainers import FitTrainer
+    from normcraft.trainers import Trainer
 
-    train, calls = FitTrainer.train, []
+    train, calls = Trainer.train, []
 
     def interrupted(self, spec, data, **named):
         calls.append(spec)
@@ -151,7 +151,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(run, model, table, 
             raise KeyboardInterrupt
         return train(self, spec, data, **named)
 
-    monkeypatch.setattr(FitTrainer, "train", interrupted)
+    monkeypatch.setattr(Trainer, "train", interrupted)
     arguments = ["compare", model, "--data", table, *QUICK, "--store", "s.db"]
     code, out, err = run(*arguments)
     assert code == 130
