@@ -91,7 +91,9 @@ def keyword(name: str, code: Piece) -> Piece:
 
 
 def _required(cls: Callable[..., Any]) -> list[str]:
-    parameters = inspect.signature(cls).parameters.values()
+    # Of a class without a constructor of its own Python 3.11.2 gives that of `__new__`.
+    start = inspect.signature(cls.__init__ if isinstance(cls, type) else cls)
+    parameters = list(start.parameters.values())[isinstance(cls, type) :]
     return [
         each.name
         for each in parameters
