@@ -92,8 +92,9 @@ def keyword(name: str, code: Piece) -> Piece:
 
 def _required(cls: Callable[..., Any]) -> list[str]:
     # Of a class without a constructor of its own Python 3.11.2 gives that of `__new__`.
-    start = inspect.signature(cls.__init__ if isinstance(cls, type) else cls)
-    parameters = list(start.parameters.values())[isinstance(cls, type) :]
+    is_class = isinstance(cls, type)
+    constructor = getattr(cls, "__init__") if is_class else cls  # noqa: B009 - mypy
+    parameters = list(inspect.signature(constructor).parameters.values())[is_class:]
     return [
         each.name
         for each in parameters
