@@ -104,6 +104,14 @@ class TrialData:
         Returns:
             `(x, y)` to be trained on without shuffling.
         """
+        return self._take(self.order(spec, epoch))
+
+    def order(self, spec: TrialSpec, epoch: int) -> Array:
+        """Which samples an epoch trains on, in the order that the seed and the epoch give.
+
+        Returns:
+            Indices into the dataset's training data.
+        """
         order = batch_order(
             self.num_samples,
             batch_size=spec.batch_size,
@@ -112,7 +120,12 @@ class TrialData:
             epoch=epoch,
             shuffle=spec.shuffle,
         )
-        return self._take(order)
+        return self.rows[order]
+
+    @cached_property
+    def rows(self) -> Array:
+        """The training samples in their own order: indices into the dataset's training arrays."""
+        return np.arange(self.dataset.num_samples) if self.training is None else self.training
 
     def everything(self) -> tuple[Any, Any]:
         """All training data in its own order.
@@ -120,7 +133,7 @@ class TrialData:
         Returns:
             `(x, y)`.
         """
-        return self._take(np.arange(self.num_samples))
+        return self._take(self.rows)
 
     def inputs(self, spec: TrialSpec) -> Any:
         """All inputs that a trial trains on.
@@ -150,11 +163,10 @@ class TrialData:
         Returns:
             At most `size` inputs.
         """
-        return self._take(np.arange(min(size, self.num_samples)))[0]
+        return self._take(self.rows[:size])[0]
 
-    def _take(self, order: Array) -> tuple[Any, Any]:
-        indices = order if self.training is None else self.training[order]
-        return take(self.dataset.x_train, indices), take(self.dataset.y_train, indices)
+    def _take(self, rows: Array) -> tuple[Any, Any]:
+        return take(self.dataset.x_train, rows), take(self.dataset.y_train, rows)
 
 
 def _begun(batches: Iterator[Any]) -> Iterator[Any]:

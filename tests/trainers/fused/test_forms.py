@@ -115,6 +115,12 @@ def test_what_has_no_form_is_left_to_the_library():
     assert left_to_library(model, [])
 
 
+def test_a_layer_that_also_meets_an_open_shape_is_left_to_the_library():
+    shared, open_, fixed = layers.Conv2D(2, 3), keras.Input((None, None, 1)), keras.Input((5, 5, 1))
+    for inputs in ([open_, fixed], [fixed, open_]):
+        assert places(keras.Model(inputs, [shared(one) for one in inputs]), 2) == []
+
+
 def test_outside_of_the_context_a_layer_is_what_it_was():
     layer = layers.Conv2D(2, 3)
     (place,) = places(model_of(layer, (5, 5, 1)), 2)

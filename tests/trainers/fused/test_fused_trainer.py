@@ -154,12 +154,14 @@ def rates_of(optimizer, steps):
     return [float(source(step)) for step in steps]
 
 
+def scheduled(schedule):
+    model, loss = small_model(), "sparse_categorical_crossentropy"
+    model.compile(keras.optimizers.SGD(schedule), loss, metrics=["accuracy"])
+    return model
+
+
 def test_the_rates_of_a_schedule_are_data(digits, tmp_path):
-    model = small_model()
-    decay = schedules.ExponentialDecay(0.1, 10, 0.5)
-    loss = "sparse_categorical_crossentropy"
-    model.compile(keras.optimizers.SGD(decay), loss, metrics=["accuracy"])
-    fused, fit = trainers(model, digits)
+    fused, fit = trainers(scheduled(schedules.ExponentialDecay(0.1, 10, 0.5)), digits)
     data = TrialData.of_seed(digits, 0)
     for rate in (0.1, 0.3):
         spec = spec_of("a", rate=rate)
@@ -175,11 +177,9 @@ def test_the_rates_of_a_schedule_are_data(digits, tmp_path):
 
 
 def test_a_schedule_with_a_second_rate_that_stays_is_compiled_anew(digits):
-    model = small_model()
-    decay = schedules.PolynomialDecay(0.1, 10, end_learning_rate=0.05)
-    loss = "sparse_categorical_crossentropy"
-    model.compile(keras.optimizers.SGD(decay), loss, metrics=["accuracy"])
-    fused, fit = trainers(model, digits)
+    fused, fit = trainers(
+        scheduled(schedules.PolynomialDecay(0.1, 10, end_learning_rate=0.05)), digits
+    )
     data = TrialData.of_seed(digits, 0)
     for rate in (0.1, 0.3):
         spec = spec_of("a", rate=rate)

@@ -76,8 +76,8 @@ class Place:
 def places(model: keras.Model, batch_size: int) -> list[Place]:
     """The calls of a model's layers that have forms of our own.
 
-    A layer that is called on several shapes is left to the library, and so is everything on an
-    accelerator, whose libraries are good at it.
+    A layer that is called on several shapes, or on one that is open, is left to the library, and so
+    is everything on an accelerator, whose libraries are good at it.
 
     Args:
         model: A built model.
@@ -96,6 +96,7 @@ def places(model: keras.Model, batch_size: int) -> list[Place]:
             continue
         shape = (batch_size, *(n for n in call.inputs[0].shape[1:] if n is not None))
         if len(shape) < len(call.inputs[0].shape):
+            several.add(id(layer))
             continue
         if id(layer) in found and found[id(layer)].shape != shape:
             several.add(id(layer))

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 
 from normcraft._core.keras_private import learning_rate_source
-from normcraft.data import batch_order
 from normcraft.records import TrialSpec
 from normcraft.surgery import kept_variables, site_seed
 from normcraft.surgery.probe import even_batch_size
@@ -98,15 +97,7 @@ class FusedTrainer(Trainer):
         return self._program
 
     def _train_epoch(self, spec: TrialSpec, data: TrialData, epoch: int) -> Logs:
-        order = batch_order(
-            data.num_samples,
-            batch_size=spec.batch_size,
-            steps=spec.steps_per_epoch,
-            seed=spec.seed,
-            epoch=epoch,
-            shuffle=spec.shuffle,
-        )
-        rows = Rows.of(order if data.training is None else data.training[order], spec.batch_size)
+        rows = Rows.of(data.order(spec, epoch), spec.batch_size)
         for key, number in self._streams:
             seeds = np.array([site_seed(spec.seed, "dropout", key, epoch), 0], "uint32")
             self._state.non_trainable[number] = seeds
@@ -130,9 +121,8 @@ class FusedTrainer(Trainer):
     def _reestimate(self, spec: TrialSpec, data: TrialData) -> bool:
         del spec
         self._put_back()
-        order = np.arange(data.num_samples) if data.training is None else data.training
         x, _ = resident(data.dataset, "train")
-        if self._measures.reestimate(x, Rows.of(order, even_batch_size(len(order)))):
+        if self._measures.reestimate(x, Rows.of(data.rows, even_batch_size(len(data.rows)))):
             self._state = State(*([v.value for v in variables] for variables in self._variables()))
             return True
         return False
