@@ -8,13 +8,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from normcraft.records import TrialSpec
 from normcraft.surgery import StatisticsProbe, site_seed
 from normcraft.surgery.probe import even_batch_size
 from normcraft.trainers.objective import Objective
 from normcraft.trainers.randomness import kept_stream, stream_seeder
-from normcraft.trainers.trainer import Logs, Trainer, activation_tensors
-from normcraft.trainers.trial_data import TrialData
+from normcraft.trainers.trainer import (
+    ACTIVATION_SAMPLES,
+    Logs,
+    Trainer,
+    Trials,
+    activation_tensors,
+)
 
 __all__ = ["FitTrainer"]
 
@@ -44,13 +48,14 @@ class FitTrainer(Trainer):
         self._names = list(tensors)
         self._probe = keras.Model(model.inputs, list(tensors.values())) if tensors else None
 
-    def _begin(self, spec: TrialSpec, data: TrialData) -> None:
-        super()._begin(spec, data)
-        self._batches = data.epochs(spec)
+    def _begin(self, trials: Trials) -> None:
+        super()._begin(trials)
+        self._batches = trials[0].data.epochs(trials[0].spec)
 
-    def _train_epoch(self, spec: TrialSpec, data: TrialData, epoch: int) -> Logs:
+    def _train_epoch(self, trials: Trials, epoch: int) -> list[Logs]:
+        seed = trials[0].spec.seed
         for key, generator in self._generators:
-            generator.assign([site_seed(spec.seed, "dropout", key, epoch), 0])
+            generator.assign([site_seed(seed, "dropout", key, epoch), 0])
         batches = next(self._batches)
         with kept_stream():
             history = self.model.fit(
@@ -58,23 +63,26 @@ class FitTrainer(Trainer):
                 epochs=1,
                 shuffle=False,
                 verbose=0,
-                callbacks=stream_seeder(site_seed(spec.seed, "stream", epoch)),
+                callbacks=stream_seeder(site_seed(seed, "stream", epoch)),
             ).history
-        return {key: value[0] for key, value in history.items()}
+        return [{key: value[0] for key, value in history.items()}]
 
-    def _evaluate(self, part: str, data: TrialData) -> Logs:
-        x, y = data.judged_on(part)
+    def _evaluate(self, part: str, trials: Trials) -> list[Logs]:
+        x, y = trials[0].data.judged_on(part)
         size = even_batch_size(len(keras.tree.flatten(x)[0]))
-        logs: Logs = self.model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True)
-        return logs
+        return [self.model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True)]
 
-    def _reestimate(self, spec: TrialSpec, data: TrialData) -> bool:
+    def _reestimate(self, trials: Trials) -> bool:
+        spec, data = trials[0]
         if self._statistics.num_layers:
             self._statistics.update(data.inputs(spec))
         return bool(self._statistics.num_layers)
 
-    def _activations(self, x: Any) -> dict[str, Array]:
+    def _activations(self, trials: Trials) -> list[dict[str, Array]]:
         if self._probe is None:
-            return {}
-        outputs = self._probe.predict(x, verbose=0)
-        return dict(zip(self._names, keras.tree.flatten(outputs), strict=True))
+            return [{}]
+        outputs = self._probe.predict(trials[0].data.sample(ACTIVATION_SAMPLES), verbose=0)
+        return [dict(zip(self._names, keras.tree.flatten(outputs), strict=True))]
+
+    def _bring(self, index: int) -> None:
+        pass  # the model has the weights of the one trial that there is

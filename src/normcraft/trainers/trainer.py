@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -21,18 +20,39 @@ from normcraft.trainers.optimizer import ReusableOptimizer
 from normcraft.trainers.provenance import machine, versions
 from normcraft.trainers.trial_data import TrialData
 
-__all__ = ["Logs", "Trainer", "activation_tensors"]
+__all__ = ["Logs", "Trainer", "Trial", "Trials", "activation_tensors"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Logs = dict[str, Any]
+OnEpoch = Callable[[TrialSpec, int], None]
 ACTIVATION_SAMPLES = 64
 
 
+class Trial(NamedTuple):
+    """One trial.
+
+    Attributes:
+        spec: What to run.
+        data: The data of the spec's seed.
+    """
+
+    spec: TrialSpec
+    data: TrialData
+
+
+Trials = Sequence[Trial]
+Scores = list[tuple[float | None, float | None]]  # loss and score
+
+
 class Trainer(ABC):
-    """Trains the trials of one arm one after another, and compiles nothing twice.
+    """Trains the trials of one arm, and compiles nothing twice.
 
     Seed and learning rate are set by resetting variables. Weights, batch order, dropout and split
     follow from the seed alone: trials of different arms are paired.
+
+    Attributes:
+        model: The arm's model.
+        together: How many trials it can train at once.
 
     Args:
         model: The arm's compiled model; it belongs to the trainer from now on.
@@ -41,6 +61,7 @@ class Trainer(ABC):
     """
 
     RATE_IS_DATA = False
+    together = 1
 
     def __init__(
         self, model: keras.Model, objective: Objective, *, initial: str = "reinitialize"
@@ -52,27 +73,27 @@ class Trainer(ABC):
         self._generators = _random_generators(model)
 
     @abstractmethod
-    def _train_epoch(self, spec: TrialSpec, data: TrialData, epoch: int) -> Logs:
-        """Trains one epoch; gives the mean loss and metrics over it."""
+    def _train_epoch(self, trials: Trials, epoch: int) -> list[Logs]:
+        """Trains one epoch; gives the mean loss and metrics over it, of each trial."""
 
     @abstractmethod
-    def _evaluate(self, part: str, data: TrialData) -> Logs:
-        """Loss and metrics on the `"validation"` or the `"test"` data."""
+    def _evaluate(self, part: str, trials: Trials) -> list[Logs]:
+        """Loss and metrics on the `"validation"` or the `"test"` data, of each trial."""
 
     @abstractmethod
-    def _reestimate(self, spec: TrialSpec, data: TrialData) -> bool:
+    def _reestimate(self, trials: Trials) -> bool:
         """Re-estimates the statistics of normalization; False where the model has none."""
 
     @abstractmethod
-    def _activations(self, x: Any) -> dict[str, Array]:
-        """What comes out of `activation_tensors` for inputs, by name."""
+    def _activations(self, trials: Trials) -> list[dict[str, Array]]:
+        """What comes out of `activation_tensors` for a sample of each trial's data, by name."""
+
+    @abstractmethod
+    def _bring(self, index: int) -> None:
+        """Gives the model the weights of one of the trials."""
 
     def train(
-        self,
-        spec: TrialSpec,
-        data: TrialData,
-        *,
-        on_epoch: Callable[[TrialSpec, int], None] = lambda spec, epoch: None,
+        self, spec: TrialSpec, data: TrialData, *, on_epoch: OnEpoch = lambda spec, epoch: None
     ) -> TrialRecord:
         """Runs one trial.
 
@@ -84,31 +105,46 @@ class Trainer(ABC):
         Returns:
             A record that is `finished` or `diverged`; the model keeps the trained weights.
         """
+        return next(self.train_together([Trial(spec, data)], on_epoch=on_epoch))
+
+    def train_together(
+        self, trials: Trials, *, on_epoch: OnEpoch = lambda spec, epoch: None
+    ) -> Iterator[TrialRecord]:
+        """Runs trials at once; one that diverges changes nothing about the others.
+
+        Args:
+            trials: As many as `together` at the most, alike but for seed and learning rate.
+            on_epoch: Called after every epoch with each trial and the epoch's number, from 1.
+
+        Yields:
+            A record of each, `finished` or `diverged`, while the model has that trial's weights. A
+            trial's times are its share.
+        """
         started = time.perf_counter()
-        self._begin(spec, data)
-        record = TrialRecord(
-            spec,
-            "finished",
-            chance_score=chance_score(self.model, data, self._objective.metric),
-            versions=versions(),
-            machine=machine(),
-        )
-        curve: list[Epoch] = []
-        for epoch in range(spec.epochs):
-            curve.append(self._epoch(spec, data, epoch))
-            on_epoch(spec, epoch + 1)
-            if curve[-1].loss is None:
-                reason = f"the training loss was no longer finite in epoch {epoch + 1}"
-                record = replace(record, outcome="diverged", reason=reason)
+        self._begin(trials)
+        chances = [chance_score(self.model, one.data, self._objective.metric) for one in trials]
+        curves: list[list[Epoch]] = [[] for _ in trials]
+        for epoch in range(trials[0].spec.epochs):
+            for trial, curve, point in zip(trials, curves, self._epoch(trials, epoch), strict=True):
+                if not _has_diverged(curve):
+                    curve.append(point)
+                    on_epoch(trial.spec, epoch + 1)
+            if all(map(_has_diverged, curves)):
                 break
-        else:
-            record = self._judge(record, curve[-1], data)
-        return replace(
-            record,
-            curve=tuple(curve),
-            seconds=time.perf_counter() - started,
-            step_milliseconds=_step_milliseconds(curve, spec, data),
-        )
+        found = self._judge(trials, curves)
+        seconds = (time.perf_counter() - started) / len(trials)
+        for index, (trial, curve) in enumerate(zip(trials, curves, strict=True)):
+            self._bring(index)
+            yield TrialRecord(
+                trial.spec,
+                curve=tuple(curve),
+                chance_score=chances[index],
+                seconds=seconds,
+                step_milliseconds=_step_milliseconds(curve, *trial),
+                versions=versions(),
+                machine=machine(),
+                **found[index],
+            )
 
     def save(self, path: Path) -> None:
         """Writes the model with the weights of the last trial, as plain compiled Keras.
@@ -118,49 +154,58 @@ class Trainer(ABC):
         """
         self.model.save(path)
 
-    def _begin(self, spec: TrialSpec, data: TrialData) -> None:
-        """Puts the model and its optimizer in the state in which the trial begins."""
-        del data
+    def _begin(self, trials: Trials) -> None:
+        """Puts the model and its optimizer in the state in which the first trial begins."""
+        self._factor = self._set_out(trials[0].spec)
+
+    def _set_out(self, spec: TrialSpec) -> float:
+        """Gives the model a trial's initial weights; what a schedule has to be multiplied by."""
         weights = self._kept or draw_weights(self.model, spec.seed)
         for variable, value in zip(self.model.variables, weights, strict=True):
             variable.assign(value)
-        self._factor = self._optimizer.reset(spec.learning_rate)
+        return self._optimizer.reset(spec.learning_rate)
 
-    def _epoch(self, spec: TrialSpec, data: TrialData, epoch: int) -> Epoch:
+    def _epoch(self, trials: Trials, epoch: int) -> list[Epoch]:
         started = time.perf_counter()
-        logs = self._train_epoch(spec, data, epoch)
-        loss, score = _finite(logs["loss"]), _finite(logs.get(self._objective.metric))
-        seconds = time.perf_counter() - started
-        return Epoch(epoch + 1, loss, score, *self._scores("validation", data), seconds)
+        logs = self._train_epoch(trials, epoch)
+        trained = [(_finite(one["loss"]), _finite(one.get(self._objective.metric))) for one in logs]
+        seconds = (time.perf_counter() - started) / len(trials)
+        judged = self._scores("validation", trials)
+        return [
+            Epoch(epoch + 1, *before, *after, seconds)
+            for before, after in zip(trained, judged, strict=True)
+        ]
 
-    def _scores(self, part: str, data: TrialData) -> tuple[float | None, float | None]:
-        """Loss and score on one part of the data; None where not finite."""
-        logs = self._evaluate(part, data)
+    def _scores(self, part: str, trials: Trials) -> Scores:
+        """Loss and score on one part of the data, of each trial; None where not finite."""
+        return [
+            (_finite(logs["loss"]), self._score(logs, part, trial.data))
+            for logs, trial in zip(self._evaluate(part, trials), trials, strict=True)
+        ]
+
+    def _score(self, logs: Logs, part: str, data: TrialData) -> float | None:
         score = _finite(logs[self._objective.metric])
         if score is not None and self._objective.as_fraction:
             score = _exact_share(score, len(keras.tree.flatten(data.judged_on(part)[1])[0]))
-        return _finite(logs["loss"]), score
+        return score
 
-    def _judge(self, record: TrialRecord, last: Epoch, data: TrialData) -> TrialRecord:
-        """Adds the scores with re-estimated statistics; diverged where they are not finite."""
-        loss, score = last.validation_loss, last.validation_score
-        if self._reestimate(record.spec, data):
-            loss, score = self._scores("validation", data)
-        if score is None or loss is None:
-            reason = "the validation loss of the trained model is not finite"
-            return replace(record, outcome="diverged", reason=reason)
-        tested = data.dataset.x_test is not None
-        return replace(
-            record,
-            score=score,
-            loss=loss,
-            score_as_trained=last.validation_score,
-            test_score=self._scores("test", data)[1] if tested else None,
-            activations={
-                name: _summary(value)
-                for name, value in self._activations(data.sample(ACTIVATION_SAMPLES)).items()
-            },
-        )
+    def _judge(self, trials: Trials, curves: list[list[Epoch]]) -> list[dict[str, Any]]:
+        """How each trial ended, and its scores with re-estimated statistics."""
+        if all(map(_has_diverged, curves)):
+            return [_diverged_in(curve) for curve in curves]
+        scores = [(curve[-1].validation_loss, curve[-1].validation_score) for curve in curves]
+        if self._reestimate(trials):
+            scores = self._scores("validation", trials)
+        tested: Scores = [(None, None)] * len(trials)
+        if trials[0].data.dataset.x_test is not None:
+            tested = self._scores("test", trials)
+        activations = self._activations(trials)
+        return [
+            _diverged_in(curve)
+            if _has_diverged(curve)
+            else _finished(curve[-1], *scores[index], tested[index][1], activations[index])
+            for index, curve in enumerate(curves)
+        ]
 
 
 def activation_tensors(model: keras.Model) -> dict[str, Any]:
@@ -208,6 +253,35 @@ def _summary(value: Array) -> dict[str, float]:
         "mean": float(value.mean()),
         "std": float(value.std()),
         "zero": float((value == 0).mean()),
+    }
+
+
+def _has_diverged(curve: list[Epoch]) -> bool:
+    return bool(curve) and curve[-1].loss is None
+
+
+def _diverged_in(curve: list[Epoch]) -> dict[str, Any]:
+    reason = f"the training loss was no longer finite in epoch {curve[-1].epoch}"
+    return {"outcome": "diverged", "reason": reason}
+
+
+def _finished(
+    last: Epoch,
+    loss: float | None,
+    score: float | None,
+    test_score: float | None,
+    activations: dict[str, Array],
+) -> dict[str, Any]:
+    if score is None or loss is None:
+        reason = "the validation loss of the trained model is not finite"
+        return {"outcome": "diverged", "reason": reason}
+    return {
+        "outcome": "finished",
+        "score": score,
+        "loss": loss,
+        "score_as_trained": last.validation_score,
+        "test_score": test_score,
+        "activations": {name: _summary(value) for name, value in activations.items()},
     }
 
 

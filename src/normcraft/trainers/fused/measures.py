@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -10,30 +11,32 @@ import keras
 import numpy as np
 from jax import lax
 
-from normcraft.kinds import batch
 from normcraft.surgery import keeps_statistics
 from normcraft.surgery.probe import Probe
 from normcraft.trainers.fused.forms import Chosen, in_forms
+from normcraft.trainers.fused.lanes import apart, in_lanes
 from normcraft.trainers.fused.rows import Rows, take
 from normcraft.trainers.trainer import activation_tensors
 
 __all__ = ["Measures"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Values = Mapping[int, Any]  # by `id` of the variable, the trials in front
 
 
 class Measures:
-    """What is measured on a trained model.
+    """What is measured on a trained model, for several trials at once.
 
     Args:
         model: A built model.
         chosen: The forms that its layers are computed in.
         looped: Whether a program goes through all batches, else one for each.
+        lanes: How many trials.
     """
 
-    def __init__(self, model: keras.Model, chosen: Chosen, *, looped: bool) -> None:
+    def __init__(self, model: keras.Model, chosen: Chosen, *, looped: bool, lanes: int = 1) -> None:
         self._model = model
-        self._looped = looped
+        self._looped, self._lanes = looped, lanes
         self._probe = Probe(model, keeps_statistics, by_batch=True)
         self._links = self._probe.links()
         copies = self._probe.copies
@@ -41,32 +44,34 @@ class Measures:
         tensors = activation_tensors(model)
         self._names = list(tensors)
         self._reader: Any = keras.Model(model.inputs, list(tensors.values())) if tensors else None
-        self._of_batch = jax.jit(self._moments_of_batch)
+        self._moments = in_lanes(self._moments_of_batch, lanes, (0, None, 0))
+        self._of_batch = jax.jit(self._moments)
         self._of_all = jax.jit(self._moments_of_all)
-        self._read = jax.jit(self._all_activations)
+        self._read = jax.jit(in_lanes(self._all_activations, lanes, (0, 0)))
 
-    def reestimate(self, x: Any, rows: Rows) -> bool:
-        """Replaces the statistics of the model's batch normalization by those over given rows.
+    @property
+    def layers(self) -> list[Any]:
+        """The layers of the model that have statistics."""
+        return self._probe.layers
+
+    def statistics(self, values: Values, x: Any, rows: Rows) -> Iterator[list[Any]]:
+        """The statistics of each of `layers` over given rows.
 
         Args:
+            values: Of the model's variables.
             x: Inputs on the device.
             rows: Which of them.
 
-        Returns:
-            Whether the model has any.
+        Yields:
+            Of each trial the mean and variance for each layer.
         """
-        if not self._probe.layers:
-            return False
-        values = [original.value for original, _ in self._links]
+        held = [values[id(original)] for original, _ in self._links]
         if self._looped:
-            parts = self._of_all(values, x, rows)
+            parts = self._of_all(held, x, rows)
         else:
-            parts = _joined([self._of_batch(values, x, some) for some in rows.each()])
-        for layer, found in zip(
-            self._probe.layers, self._probe.combined(jax.device_get(parts)), strict=True
-        ):
-            batch.set_statistics(layer, *found)
-        return True
+            parts = _joined([self._of_batch(held, x, some) for some in rows.each()])
+        for lane in zip(*jax.device_get(parts), strict=True):
+            yield self._probe.combined(list(lane))
 
     def _moments_of_batch(self, values: list[Any], x: Any, some: Any) -> list[Any]:
         copies = [copy for _, copy in self._links]
@@ -76,29 +81,32 @@ class Measures:
 
     def _moments_of_all(self, values: list[Any], x: Any, rows: Rows) -> list[Any]:
         def of_batch(some: Any) -> list[Any]:
-            return self._moments_of_batch(values, x, some)
+            parts: list[Any] = self._moments(values, x, some)
+            return parts
 
         parts = []
         if len(rows.batches):
-            parts.append([part[:, 0] for part in lax.map(of_batch, rows.batches)])
-        if len(rows.rest):
+            found = lax.map(of_batch, rows.batches)
+            parts.append([part[:, :, 0].swapaxes(0, 1) for part in found])
+        if rows.rest.size:
             parts.append(of_batch(rows.rest))
         return _joined(parts)
 
-    def activations(self, x: Any) -> dict[str, Array]:
+    def activations(self, values: Values, x: Any) -> list[dict[str, Array]]:
         """What comes out behind every activation.
 
         Args:
-            x: A few inputs.
+            values: Of the model's variables.
+            x: A few inputs of each trial.
 
         Returns:
-            Arrays by name of the layer.
+            Of each trial arrays by name of the layer.
         """
         if self._reader is None:
-            return {}
-        values = [variable.value for variable in self._model.variables]
-        outputs = jax.device_get(self._read(values, x))
-        return dict(zip(self._names, outputs, strict=True))
+            return [{}] * self._lanes
+        held = [values[id(variable)] for variable in self._model.variables]
+        outputs = apart(self._read(held, x), self._lanes)
+        return [dict(zip(self._names, lane, strict=True)) for lane in outputs]
 
     def _all_activations(self, values: list[Any], x: Any) -> list[Any]:
         pairs = zip(self._model.variables, values, strict=True)
@@ -107,5 +115,5 @@ class Measures:
 
 
 def _joined(parts: list[list[Any]]) -> list[Any]:
-    # (batches, channels) of each value, from those of some batches each.
-    return [jnp.concatenate(values) for values in zip(*parts, strict=True)]
+    # (trials, batches, channels) of each value, from those of some batches each.
+    return [jnp.concatenate(values, axis=1) for values in zip(*parts, strict=True)]

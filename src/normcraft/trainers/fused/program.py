@@ -14,6 +14,7 @@ import numpy as np
 
 from normcraft._core.keras_private import learning_rate_source
 from normcraft.trainers.fused.forms import Chosen, in_forms
+from normcraft.trainers.fused.lanes import in_lanes, joined
 from normcraft.trainers.fused.rate import Schedule, scaled, with_schedule
 from normcraft.trainers.fused.rows import Rows
 from normcraft.trainers.fused.through import Carry, in_loops, step_by_step
@@ -26,7 +27,7 @@ Logs = dict[str, Any]
 
 
 class State(NamedTuple):
-    """What training changes.
+    """What training changes; each array has an axis in front, a lane for each trial.
 
     Attributes:
         trainable: Values of the model's trainable variables.
@@ -51,46 +52,49 @@ class Program:
         chosen: The forms that its layers are computed in.
         looped: Whether a program takes many steps, else one. XLA's convolutions are slow inside of
             a loop on a CPU.
+        lanes: How many trials it trains at once.
     """
 
-    def __init__(self, model: keras.Model, chosen: Chosen, *, looped: bool) -> None:
+    def __init__(self, model: keras.Model, chosen: Chosen, *, looped: bool, lanes: int = 1) -> None:
         self._model = model
         self._chosen = chosen
-        self._fresh = [np.array(variable.value) for variable in model.metrics_variables]
+        self._lanes = lanes
+        fresh = [np.array(variable.value) for variable in model.metrics_variables]
+        self._fresh = joined([fresh] * lanes)
         through = partial(in_loops, total=_loss_total(model)) if looped else step_by_step
-        self._train = through(self._train_step, gives_up=(0,))
-        self._test = through(self._test_step, gives_up=())
-        self._finish = jax.jit(self._logs)
+        self._train = through(self._train_step, gives_up=(0,), lanes=lanes)
+        self._test = through(self._test_step, gives_up=(), lanes=lanes)
+        self._finish = jax.jit(in_lanes(self._logs, lanes, (0,)))
 
-    def train(self, state: State, factor: float, data: Data, rows: Rows) -> tuple[State, Logs]:
-        """Trains on all rows; ends early where the loss is no longer finite.
+    def train(self, state: State, factors: Any, data: Data, rows: Rows) -> tuple[State, Logs]:
+        """Trains on all rows; ends early where no loss is finite any more.
 
         Args:
-            state: Where training stands; it may not be used again.
-            factor: What a schedule of the learning rate is multiplied by.
+            state: Where training stands, of all trials; it may not be used again.
+            factors: What a schedule of the learning rate is multiplied by, of each trial.
             data: Inputs and labels on the device.
             rows: Which of them.
 
         Returns:
-            The new state, and the mean loss and metrics over the rows.
+            The new state, and the mean loss and metrics of each trial over its rows.
         """
-        given = np.float32(factor)
-        *values, metrics = self._train((*state, self._metrics()), given, data, rows)
+        *values, metrics = self._train((*state, self._metrics()), factors, data, rows)
         return State(*values), self._finish(metrics)
 
     def evaluate(self, state: State, data: Data, rows: Rows) -> Logs:
         """Loss and metrics at inference.
 
         Args:
-            state: Where training stands.
+            state: Where training stands, of all trials.
             data: Inputs and labels on the device.
             rows: Which of them.
 
         Returns:
-            Means over the rows.
+            Means over the rows of each trial.
         """
         held = state.trainable, state.non_trainable
-        *_, metrics = self._test((*held, self._metrics()), np.float32(1), data, rows)
+        factors = np.ones(self._lanes, "float32")
+        *_, metrics = self._test((*held, self._metrics()), factors, data, rows)
         logs: Logs = self._finish(metrics)
         return logs
 

@@ -19,8 +19,8 @@ class Rows(NamedTuple):
     """Which samples are taken, batch by batch.
 
     Attributes:
-        batches: Indices, shape (steps, batch size).
-        rest: Those of a last batch that is smaller, shape (samples,), perhaps none.
+        batches: Indices, shape (steps, trials, batch size).
+        rest: Those of a last batch that is smaller, shape (trials, samples), perhaps none.
     """
 
     batches: Any
@@ -28,23 +28,29 @@ class Rows(NamedTuple):
 
     @classmethod
     def of(cls, order: Array, batch_size: int) -> Rows:
-        """Cuts an order of samples into batches.
+        """Cuts the orders of samples into batches.
+
+        Args:
+            order: Indices, shape (trials, samples).
+            batch_size: Samples a batch.
 
         Returns:
             The rows.
         """
-        whole = len(order) // batch_size * batch_size
+        trials, samples = order.shape
+        whole = samples // batch_size * batch_size
         order = order.astype("int32")
-        return cls(order[:whole].reshape(-1, batch_size), order[whole:])
+        batches = order[:, :whole].reshape(trials, -1, batch_size)
+        return cls(batches.swapaxes(0, 1), order[:, whole:])
 
     def each(self) -> Iterator[Any]:
         """Batch by batch.
 
         Yields:
-            Indices of one batch.
+            Indices of one batch, shape (trials, samples).
         """
         yield from self.batches
-        if len(self.rest):
+        if self.rest.size:
             yield self.rest
 
 

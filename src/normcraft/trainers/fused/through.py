@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from normcraft.trainers.fused.lanes import in_lanes
 from normcraft.trainers.fused.rows import Rows, take
 
 __all__ = ["Carry", "Step", "in_loops", "step_by_step"]
@@ -22,17 +23,19 @@ SECONDS = 1.0  # that a program may run before Python, and Ctrl-C, have their tu
 FIRST = 64  # steps of the first run, whose speed is not known yet
 
 
-def step_by_step(step: Step, gives_up: tuple[int, ...]) -> Through:
+def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int) -> Through:
     """A program for each step.
 
     Args:
-        step: From what is carried, a factor and a batch to what is carried on.
+        step: From what a trial carries, a factor and a batch to what it carries on.
         gives_up: (0,) where what is carried is used up, else ().
+        lanes: How many trials it is done for.
 
     Returns:
-        From what is carried, the factor, data on the device and rows to what is carried in the end.
+        From what all trials carry, their factors, data on the device and rows to what they carry in
+        the end.
     """
-    one = _one(step, gives_up)
+    one = jax.jit(_batch_of_each(step, lanes), donate_argnums=gives_up)
 
     def through(carry: Carry, factor: Any, data: Any, rows: Rows) -> Carry:
         for some in rows.each():
@@ -42,31 +45,35 @@ def step_by_step(step: Step, gives_up: tuple[int, ...]) -> Through:
     return through
 
 
-def in_loops(step: Step, gives_up: tuple[int, ...], *, total: int) -> Through:
-    """A program for about a second of steps; it ends early where the loss is no longer finite.
+def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -> Through:
+    """A program for about a second of steps; it ends early where no loss is finite any more.
 
     Args:
-        step: From what is carried, a factor and a batch to what is carried on.
+        step: From what a trial carries, a factor and a batch to what it carries on.
         gives_up: (0,) where what is carried is used up, else ().
+        lanes: How many trials it is done for.
         total: Index of the sum of the losses in the last list that is carried.
 
     Returns:
-        From what is carried, the factor, data on the device and rows to what is carried in the end.
+        From what all trials carry, their factors, data on the device and rows to what they carry in
+        the end.
     """
+    batch_of_each = _batch_of_each(step, lanes)
 
     def steps(carry: Carry, factor: Any, data: Any, batches: Any, begin: Any, end: Any) -> Carry:
         def unfinished(loop: tuple[Any, Carry]) -> Any:
             index, (*_, metrics) = loop
-            return (index < end) & jnp.isfinite(metrics[total])
+            return (index < end) & jnp.isfinite(metrics[total]).any()
 
         def advance(loop: tuple[Any, Carry]) -> tuple[Any, Carry]:
             index, carry = loop
-            return index + 1, step(carry, factor, take(data, batches[index]))
+            return index + 1, batch_of_each(carry, factor, data, batches[index])
 
         result: tuple[Any, Carry] = lax.while_loop(unfinished, advance, (begin, carry))
         return result[1]
 
-    many, one, pace = jax.jit(steps, donate_argnums=gives_up), _one(step, gives_up), _Pace()
+    many, one = (jax.jit(f, donate_argnums=gives_up) for f in (steps, batch_of_each))
+    pace = _Pace()
 
     def through(carry: Carry, factor: Any, data: Any, rows: Rows) -> Carry:
         begin, batches = 0, jnp.asarray(rows.batches)
@@ -74,21 +81,21 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, total: int) -> Through:
             end = min(begin + pace.steps, len(batches))
             started = time.perf_counter()
             carry = many(carry, factor, data, batches, np.int32(begin), np.int32(end))
-            if not np.isfinite(carry[-1][total]):
+            if not np.isfinite(carry[-1][total]).any():
                 return carry
             pace.took(end - begin, time.perf_counter() - started)
             begin = end
-        return one(carry, factor, data, rows.rest) if len(rows.rest) else carry
+        return one(carry, factor, data, rows.rest) if rows.rest.size else carry
 
     return through
 
 
-def _one(step: Step, gives_up: tuple[int, ...]) -> Callable[..., Carry]:
+def _batch_of_each(step: Step, lanes: int) -> Callable[..., Carry]:
     def one(carry: Carry, factor: Any, data: Any, some: Any) -> Carry:
         return step(carry, factor, take(data, some))
 
-    compiled: Callable[..., Carry] = jax.jit(one, donate_argnums=gives_up)
-    return compiled
+    each: Callable[..., Carry] = in_lanes(one, lanes, (0, 0, None, 0))
+    return each
 
 
 class _Pace:

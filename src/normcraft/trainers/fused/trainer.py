@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jax
 import keras
 import numpy as np
 
 from normcraft._core.keras_private import learning_rate_source
+from normcraft.kinds import batch
 from normcraft.records import TrialSpec
 from normcraft.surgery import kept_variables, site_seed
 from normcraft.surgery.probe import even_batch_size
 from normcraft.trainers.fused.forms import left_to_library, places
+from normcraft.trainers.fused.lanes import apart, joined
 from normcraft.trainers.fused.measures import Measures
 from normcraft.trainers.fused.program import Program, State
 from normcraft.trainers.fused.program_cache import keep_programs
@@ -23,8 +24,7 @@ from normcraft.trainers.fused.rows import Rows
 from normcraft.trainers.fused.speeds import Speeds, fastest
 from normcraft.trainers.objective import Objective
 from normcraft.trainers.optimizer import scaled_schedule
-from normcraft.trainers.trainer import Logs, Trainer
-from normcraft.trainers.trial_data import TrialData
+from normcraft.trainers.trainer import ACTIVATION_SAMPLES, Logs, Trainer, Trials
 
 __all__ = ["FusedTrainer"]
 
@@ -40,6 +40,7 @@ class FusedTrainer(Trainer):
         objective: The metric that judges.
         initial: `"reinitialize"` draws weights from the seed; `"keep"` begins with the model's.
         batch_size: Samples a step.
+        together: How many trials one program trains at once.
         speeds: How fast each form of its layers is; without, the library's are taken.
     """
 
@@ -52,14 +53,16 @@ class FusedTrainer(Trainer):
         *,
         initial: str = "reinitialize",
         batch_size: int = 32,
+        together: int = 1,
         speeds: Speeds | None = None,
     ) -> None:
         super().__init__(model, objective, initial=initial)
         keep_programs()
+        self.together = together
         forms = ((place, fastest(place, speeds or {})) for place in places(model, batch_size))
         self._chosen = [(place.layer, place.attribute, form) for place, form in forms if form]
         self._looped = not left_to_library(model, self._chosen)
-        self._measures = Measures(model, self._chosen, looped=self._looped)
+        self._measures = Measures(model, self._chosen, looped=self._looped, lanes=together)
         # Arrays that a program was given may not be read again, also where it failed.
         self._undrawn = [(v, np.array(v.value)) for v in kept_variables(model)]
         index = {id(v): number for number, v in enumerate(model.non_trainable_variables)}
@@ -79,11 +82,22 @@ class FusedTrainer(Trainer):
         with with_schedule(self.model.optimizer, schedule):
             super().save(path)
 
-    def _begin(self, spec: TrialSpec, data: TrialData) -> None:
+    def _begin(self, trials: Trials) -> None:
+        begun = [self._begun(trial.spec) for trial in trials]
+        # A group that is not full has its last trial several times: nothing is compiled anew.
+        begun += begun[-1:] * (self.together - len(begun))
+        states, factors = zip(*begun, strict=True)
+        self._state = joined(states)
+        self._factors = np.array(factors, "float32")
+
+    def _begun(self, spec: TrialSpec) -> tuple[State, float]:
         for variable, value in self._undrawn:
             variable.assign(value)
-        super()._begin(spec, data)
-        self._state = State(*([v.value for v in variables] for variables in self._variables()))
+        factor = self._set_out(spec)
+        return self._present(), factor
+
+    def _present(self) -> State:
+        return State(*([np.array(v.value) for v in variables] for variables in self._variables()))
 
     def _variables(self) -> tuple[list[Any], list[Any], list[Any]]:
         model = self.model
@@ -92,44 +106,63 @@ class FusedTrainer(Trainer):
     def _compiled(self) -> Program:
         # An optimizer whose schedule does not scale was compiled into the model anew.
         if self._program is None or self._optimizer_of_program is not self.model.optimizer:
-            self._program = Program(self.model, self._chosen, looped=self._looped)
+            self._program = Program(
+                self.model, self._chosen, looped=self._looped, lanes=self.together
+            )
             self._optimizer_of_program = self.model.optimizer
         return self._program
 
-    def _train_epoch(self, spec: TrialSpec, data: TrialData, epoch: int) -> Logs:
-        rows = Rows.of(data.order(spec, epoch), spec.batch_size)
+    def _train_epoch(self, trials: Trials, epoch: int) -> list[Logs]:
+        orders = [data.order(spec, epoch) for spec, data in trials]
         for key, number in self._streams:
-            seeds = np.array([site_seed(spec.seed, "dropout", key, epoch), 0], "uint32")
-            self._state.non_trainable[number] = seeds
-        arrays = resident(data.dataset, "train")
-        self._state, logs = self._compiled().train(self._state, self._factor, arrays, rows)
-        return _numbers(logs)
+            seeds = [[site_seed(spec.seed, "dropout", key, epoch), 0] for spec, _ in trials]
+            self._state.non_trainable[number] = np.array(self._full(seeds), "uint32")
+        arrays = resident(trials[0].data.dataset, "train")
+        rows = self._rows(orders, trials[0].spec.batch_size)
+        self._state, logs = self._compiled().train(self._state, self._factors, arrays, rows)
+        return apart(logs, len(trials))
 
-    def _put_back(self) -> None:
+    def _full(self, parts: list[Any]) -> list[Any]:
+        return parts + parts[-1:] * (self.together - len(parts))
+
+    def _rows(self, orders: list[Array], batch_size: int) -> Rows:
+        return Rows.of(np.stack(self._full(orders)), batch_size)
+
+    def _evaluate(self, part: str, trials: Trials) -> list[Logs]:
+        validations = [data.validation if part == "validation" else None for _, data in trials]
+        split = validations[0] is not None
+        arrays = resident(trials[0].data.dataset, "train" if split else part)
+        everything = np.arange(len(keras.tree.flatten(arrays)[0]))
+        orders = [everything if order is None else order for order in validations]
+        rows = self._rows(orders, even_batch_size(len(orders[0])))
+        return apart(self._compiled().evaluate(self._state, arrays, rows), len(trials))
+
+    def _reestimate(self, trials: Trials) -> bool:
+        if not self._measures.layers:
+            return False
+        x, _ = resident(trials[0].data.dataset, "train")
+        orders = [data.rows for _, data in trials]
+        rows = self._rows(orders, even_batch_size(len(orders[0])))
+        states = []
+        for index, found in enumerate(self._measures.statistics(self._values(), x, rows)):
+            self._bring(index)
+            for layer, moments in zip(self._measures.layers, found, strict=True):
+                batch.set_statistics(layer, *moments)
+            states.append(self._present())
+        self._state = joined(states)
+        return True
+
+    def _activations(self, trials: Trials) -> list[dict[str, Array]]:
+        samples = self._full([data.sample(ACTIVATION_SAMPLES) for _, data in trials])
+        return self._measures.activations(self._values(), joined(samples))
+
+    def _values(self) -> dict[int, Any]:
+        trainable, non_trainable, _ = self._variables()
+        values = [*self._state.trainable, *self._state.non_trainable]
+        return {id(v): value for v, value in zip(trainable + non_trainable, values, strict=True)}
+
+    def _bring(self, index: int) -> None:
+        self._factor = float(self._factors[index])
         for variables, values in zip(self._variables(), self._state, strict=True):
             for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
-
-    def _evaluate(self, part: str, data: TrialData) -> Logs:
-        order = data.validation if part == "validation" else None
-        arrays = resident(data.dataset, part if order is None else "train")
-        if order is None:
-            order = np.arange(len(keras.tree.flatten(arrays)[0]))
-        rows = Rows.of(order, even_batch_size(len(order)))
-        return _numbers(self._compiled().evaluate(self._state, arrays, rows))
-
-    def _reestimate(self, spec: TrialSpec, data: TrialData) -> bool:
-        del spec
-        self._put_back()
-        x, _ = resident(data.dataset, "train")
-        if self._measures.reestimate(x, Rows.of(data.rows, even_batch_size(len(data.rows)))):
-            self._state = State(*([v.value for v in variables] for variables in self._variables()))
-            return True
-        return False
-
-    def _activations(self, x: Any) -> dict[str, Array]:
-        return self._measures.activations(x)
-
-
-def _numbers(logs: Any) -> Logs:
-    return {name: np.asarray(value) for name, value in jax.device_get(logs).items()}
+                variable.assign(value[index])
