@@ -67,8 +67,11 @@ def compare(
         str, typer.Option(help="How a trial is trained: fused (on JAX), fit, or auto.")
     ] = "auto",
     executor: Annotated[
-        str, typer.Option(help="Where trials run: local, or processes of one core each.")
-    ] = "local",
+        str,
+        typer.Option(
+            help="Where trials run: local, processes of one core each, or the faster (auto)."
+        ),
+    ] = "auto",
     workers: Annotated[
         int | None, typer.Option(help="With --executor processes: how many; one a core.")
     ] = None,

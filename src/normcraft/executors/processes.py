@@ -30,7 +30,7 @@ from normcraft._core.errors import InputError, WorkerError
 from normcraft.executors._job import Group, Job
 from normcraft.records import TrialRecord
 
-__all__ = ["PLAN", "SHARES_MEMORY", "run"]
+__all__ = ["PLAN", "SHARES_MEMORY", "cores", "run"]
 
 PLAN = "1 thread a trial"
 SHARES_MEMORY = False
@@ -68,13 +68,13 @@ def run(job: Job) -> Iterator[TrialRecord]:
         raise InputError(
             "worker processes need Linux or macOS", hint="use --executor local on this system"
         )
-    cores = _cores()
+    available = cores()
     waiting = deque(job.groups)
     reach = 2 * len({group[0].arm for group in waiting})
-    count = min(job.workers or len(cores), len(waiting))
+    count = min(job.workers or len(available), len(waiting))
     with ExitStack() as running:
         crew = [
-            running.enter_context(_Process(job, cores[index % len(cores)]))
+            running.enter_context(_Process(job, available[index % len(available)]))
             for index in range(count)
         ]
         while waiting or any(process.specs for process in crew):
@@ -92,7 +92,12 @@ def run(job: Job) -> Iterator[TrialRecord]:
                     process.left = ()
 
 
-def _cores() -> list[int]:
+def cores() -> list[int]:
+    """The cores that this process may use.
+
+    Returns:
+        Their numbers.
+    """
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from normcraft._core.errors import InputError, unknown_name
-from normcraft._core.registry import load
+from normcraft._core.registry import members
 from normcraft.studies.design import check_number
 from normcraft.trainers import TRAINERS
 
 __all__ = ["Options"]
 
+EXECUTORS = ("auto", *members("normcraft.executors"))
 INITIAL = ("reinitialize", "keep")
 
 
@@ -23,7 +24,8 @@ class Options:
         metric: Metric that judges, in place of the first compiled one.
         optimizer: Name of a Keras optimizer in place of the compiled one.
         trainer: `"fused"` (compiled programs, on JAX), `"fit"`, or `"auto"` for the first that can.
-        executor: `"local"` in this process, `"processes"` in worker processes of one core each.
+        executor: `"local"` in this process, `"processes"` in worker processes of one core each,
+            `"auto"` for the faster of the two by measuring, where the fused trainer serves.
         workers: Worker processes; None for one a core.
         trial_timeout: Seconds after which a worker process and its trial are given up; None never.
         initial: `"reinitialize"` draws weights from each seed, `"keep"` begins with the model's.
@@ -40,7 +42,7 @@ class Options:
     metric: str | None = None
     optimizer: str | None = None
     trainer: str = "auto"
-    executor: str = "local"
+    executor: str = "auto"
     workers: int | None = None
     trial_timeout: float | None = None
     initial: str = "reinitialize"
@@ -55,9 +57,10 @@ class Options:
             raise unknown_name("trainer", self.trainer, TRAINERS)
         if self.initial not in INITIAL:
             raise unknown_name("initial", self.initial, INITIAL)
-        executor = load("normcraft.executors", self.executor, what="executor")
+        if self.executor not in EXECUTORS:
+            raise unknown_name("executor", self.executor, EXECUTORS)
         for what in ("workers", "trial_timeout"):
-            if executor.SHARES_MEMORY and getattr(self, what) is not None:
+            if self.executor in {"auto", "local"} and getattr(self, what) is not None:
                 raise InputError(
                     f"{what} belongs to worker processes",
                     received=f"{getattr(self, what)} with executor {self.executor!r}",

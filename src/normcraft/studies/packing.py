@@ -15,7 +15,7 @@ from normcraft._core.errors import InputError, OutputError
 from normcraft.data import Dataset, map_arrays
 from normcraft.executors import OnEpoch
 from normcraft.recipes import Reference
-from normcraft.studies.worker import MakeWorker, Worker
+from normcraft.studies.worker import MakeWorker
 
 __all__ = ["PackedWorker", "pack"]
 
@@ -39,7 +39,7 @@ class PackedWorker:
     settings: Mapping[str, Any]
     policy: str
 
-    def __call__(self, on_epoch: OnEpoch) -> Worker:
+    def __call__(self, on_epoch: OnEpoch) -> Any:
         """Makes the worker; its arrays are mapped from the files, not read into memory.
 
         Args:

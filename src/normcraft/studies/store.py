@@ -204,7 +204,7 @@ class Store:
         arms: Sequence[Arm],
         specs: Sequence[TrialSpec],
         about: dict[str, Any],
-        speeds: Mapping[str, Mapping[str, float]] | None = None,
+        plan: Mapping[str, Any] | None = None,
     ) -> None:
         """Writes what a study consists of, so that its report can be made from the store alone.
 
@@ -213,13 +213,13 @@ class Store:
             arms: Its arms.
             specs: All its trials.
             about: What else the report needs, JSON-able.
-            speeds: What decides in which form each layer is computed.
+            plan: How its trials are executed, JSON-able.
         """
         document = {
             "arms": [asdict(arm) for arm in arms],
             "specs": [asdict(spec) for spec in specs],
             "about": about,
-            "speeds": speeds or {},
+            "plan": plan or {},
         }
         with self._access(), self._connection:
             self._connection.execute(
@@ -228,18 +228,24 @@ class Store:
                 (identity, json.dumps(document)),
             )
 
-    def speeds(self) -> dict[str, dict[str, float]]:
-        """The speeds that the studies of this store were run by, so that a resume is like them.
+    def plan(self, specs: Sequence[TrialSpec]) -> dict[str, Any]:
+        """How trials like these were executed before, so that a resume is like them.
+
+        Args:
+            specs: Trials.
 
         Returns:
-            What `measure_speeds` gave, of all studies together.
+            The plan of the latest study with these models; empty where there is none.
         """
+        models = {spec.model for spec in specs}
         with self._access():
             rows = self._connection.execute("SELECT document FROM study ORDER BY position DESC")
-            known: dict[str, dict[str, float]] = {}
-            for (document,) in rows.fetchall():
-                known = json.loads(document).get("speeds", {}) | known
-        return known
+            for (text,) in rows.fetchall():
+                document = json.loads(text)
+                known = {fields["model"] for fields in document["specs"]}
+                if document.get("plan") and models <= known:
+                    return dict(document["plan"])
+        return {}
 
     def latest_study(self) -> tuple[tuple[Arm, ...], tuple[TrialSpec, ...], dict[str, Any]]:
         """The study saved last.

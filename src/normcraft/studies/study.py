@@ -7,12 +7,10 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import keras
@@ -21,7 +19,7 @@ import numpy as np
 from normcraft._core.errors import InputError, unknown_name
 from normcraft._core.registry import load
 from normcraft.data import Dataset, Stream, take
-from normcraft.executors import Group, Job
+from normcraft.executors import Job, local
 from normcraft.records import Arm, Summary, TrialRecord, TrialSpec
 from normcraft.studies.arms import baseline_of, build_arms, custom_objects
 from normcraft.studies.best_models import BestModels, Candidates
@@ -30,6 +28,7 @@ from normcraft.studies.design import Budget, Grid
 from normcraft.studies.interruption import Interruption
 from normcraft.studies.options import Options
 from normcraft.studies.packing import PackedWorker, pack
+from normcraft.studies.plan import MEASURED, Plan, groups_of, make_plan
 from normcraft.studies.progress import Progress
 from normcraft.studies.store import FINAL, Store
 from normcraft.studies.worker import MakeWorker
@@ -47,7 +46,6 @@ from normcraft.trainers.provenance import backend_version
 __all__ = ["Study", "StudyResult"]
 
 NUMERICS = 1
-Speeds = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +161,7 @@ class Study:
         if initial == "keep":
             initial = _weights_digest(model)
         models = {arm.name: _model_digest(arm) for arm in self.arms}
+        plan = self._plan_in_hash
         for seed in self.budget.trial_seeds:
             for arm in self.arms:
                 for rate in rates:
@@ -182,7 +181,7 @@ class Study:
                         data=data,
                         metric=self.objective.metric,
                         trainer=self.trainer,
-                        plan=self._executor.PLAN,
+                        plan=plan,
                         backend=backend_version(),
                         precision=str(keras.config.dtype_policy().name),
                         numerics=NUMERICS,
@@ -223,29 +222,34 @@ class Study:
             KeyboardInterrupt: After Ctrl-C.
         """
         progress = progress or Progress()
-        speeds = self._speeds(store)
+        best = self._best_models(store)
+        done = store.records(self.specs)
+        done = {key: record for key, record in done.items() if record.outcome in FINAL}
+        waiting = [spec for spec in self.specs if spec.hash not in done]
+        parts = self._parts(best.begin(done))
+        plan = self._plan(store, parts, waiting)
+        about = replace(self.about, executor=plan.executor)
+        if plan.reason is not None:
+            about = replace(
+                about, notes=(*about.notes, f"trials run where they are faster: {plan.reason}")
+            )
         store.save_study(
             self.identity,
             arms=self.arms,
             specs=self.specs,
-            about=self.about.document(),
-            speeds=speeds,
+            about=about.document(),
+            plan=plan.document(),
         )
-        best = self._best_models(store)
-        done = store.records(self.specs)
-        done = {key: record for key, record in done.items() if record.outcome in FINAL}
         progress.start(
             total=len(self.specs),
             done=len(done),
             epochs=self.budget.epochs,
             higher_is_better=self.objective.higher_is_better,
         )
-        waiting = [spec for spec in self.specs if spec.hash not in done]
-        groups = [tuple(group) for _, group in groupby(waiting, lambda s: (s.seed, s.arm))]
-        parts = self._parts(best.begin(done), speeds)
+        parts = replace(parts, speeds=plan.speeds, together=plan.together)
         try:
             with Interruption(progress.stopping) as interruption:
-                for record in self._train(parts, groups, progress, interruption):
+                for record in self._train(parts, plan, waiting, progress, interruption):
                     best.accept(record)
                     store.add(record)
                     done[record.spec.hash] = record
@@ -254,50 +258,49 @@ class Study:
             progress.finish()
         if interruption.asked and len(done) < len(self.specs):
             raise KeyboardInterrupt
-        return self._result(done, store, best, report)
+        return self._result(about, done, store, best, report)
 
-    def _parts(self, candidates: Candidates, speeds: Speeds) -> MakeWorker:
+    def _parts(self, candidates: Candidates) -> MakeWorker:
         models = {name: built.model for name, built in self._built.items()}
-        initial = self.options.initial
-        return MakeWorker(models, self.dataset, self.objective, initial, candidates, speeds)
+        return MakeWorker(models, self.dataset, self.objective, self.options.initial, candidates)
 
-    def _speeds(self, store: Store) -> Speeds:
-        """What decides in which form each layer is computed; the same for all runs of a store."""
-        if self.trainer != "fused":
-            return {}
-        from normcraft.trainers.fused import measure_speeds
-
-        models = [built.model for built in self._built.values()]
-        sizes = [built.arm.batch_size for built in self._built.values()]
-        return measure_speeds(models, sizes, store.speeds())
+    def _plan(self, store: Store, parts: MakeWorker, waiting: Sequence[TrialSpec]) -> Plan:
+        """How the trials are executed; the same for all runs of a store."""
+        executor = self.options.executor
+        known = store.plan(waiting)
+        if known and executor in {"auto", known["executor"]}:
+            return Plan(**known)
+        if self.trainer != "fused" or not waiting:
+            return Plan("local" if executor == "auto" else executor)
+        return make_plan(executor, parts, waiting, self._travelling)
 
     def _train(
         self,
         parts: MakeWorker,
-        groups: Sequence[Group],
+        plan: Plan,
+        waiting: Sequence[TrialSpec],
         progress: Progress,
         interruption: Interruption,
     ) -> Iterator[TrialRecord]:
-        if not groups:
+        if not waiting:
             return
-        with self._travelling(parts) as make_worker:
+        executor = load("normcraft.executors", plan.executor, what="executor")
+        here = nullcontext(parts) if executor.SHARES_MEMORY else self._travelling(parts)
+        with here as make_worker:
             job = Job(
                 make_worker,
-                groups,
+                groups_of(waiting, plan.together),
                 workers=self.options.workers,
                 trial_timeout=self.options.trial_timeout,
                 on_epoch=progress.epoch,
                 stopping=lambda: interruption.asked,
             )
-            with closing(self._executor.run(job)) as records:
+            with closing(executor.run(job)) as records:
                 yield from records
 
     @contextmanager
-    def _travelling(self, parts: MakeWorker) -> Iterator[MakeWorker | PackedWorker]:
-        # What makes the worker where trials run; as files in a folder of ours, if elsewhere.
-        if self._executor.SHARES_MEMORY:
-            yield parts
-            return
+    def _travelling(self, parts: MakeWorker) -> Iterator[PackedWorker]:
+        # What makes the worker where trials run, as files in a folder of ours.
         folder = parts.candidates.folder / "travelling"
         shutil.rmtree(folder, ignore_errors=True)  # a run that was killed may have left one
         folder.mkdir(parents=True)
@@ -314,8 +317,10 @@ class Study:
         }
 
     @property
-    def _executor(self) -> ModuleType:
-        return load("normcraft.executors", self.options.executor, what="executor")
+    def _plan_in_hash(self) -> str:
+        if self.options.executor == "auto":
+            return MEASURED if self.trainer == "fused" else local.PLAN
+        return str(load("normcraft.executors", self.options.executor, what="executor").PLAN)
 
     def _best_models(self, store: Store) -> BestModels:
         # More seeds or learning rates go on with the same files; any other study has its own.
@@ -327,11 +332,16 @@ class Study:
         return BestModels(folder, names, higher_is_better=self.objective.higher_is_better)
 
     def _result(
-        self, done: dict[str, TrialRecord], store: Store, best: BestModels, report: str | None
+        self,
+        about: About,
+        done: dict[str, TrialRecord],
+        store: Store,
+        best: BestModels,
+        report: str | None,
     ) -> StudyResult:
         records = tuple(done[spec.hash] for spec in self.specs if spec.hash in done)
         summary = conclude(
-            self.about, self.arms, self.specs, records, store=str(store.path), report=report
+            about, self.arms, self.specs, records, store=str(store.path), report=report
         )
         paths = {arm.name: best.path(arm.name) for arm in self.arms}
         models = {name: path for name, path in paths.items() if path.exists()}
@@ -364,7 +374,7 @@ def _weights_digest(model: keras.Model) -> str:
 
 
 def _check_stream(stream: Stream, budget: Budget, options: Options) -> None:
-    if options.executor != "local":
+    if options.executor not in {"auto", "local"}:
         raise InputError(
             f"the data source {stream.source.name} is streamed, which only one process can do",
             received=f"executor {options.executor!r}",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 
@@ -11,7 +12,7 @@ from normcraft.data import Dataset
 from normcraft.executors import Group, OnEpoch
 from normcraft.records import TrialRecord, TrialSpec
 from normcraft.studies.best_models import Candidates
-from normcraft.trainers import Objective, Trainer, TrialData, make_trainer
+from normcraft.trainers import Objective, Trainer, Trial, TrialData, make_trainer
 
 __all__ = ["MakeWorker", "Worker"]
 
@@ -27,6 +28,8 @@ class MakeWorker:
         initial: `"reinitialize"` or `"keep"`.
         candidates: Where models of good trials are left.
         speeds: How fast the forms of layers are, for the fused trainer.
+        together: How many trials it trains at once.
+        make: Makes the worker of these parts.
     """
 
     models: Mapping[str, keras.Model]
@@ -35,8 +38,10 @@ class MakeWorker:
     initial: str
     candidates: Candidates
     speeds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    together: int = 1
+    make: Callable[[MakeWorker, OnEpoch], Any] | None = None
 
-    def __call__(self, on_epoch: OnEpoch) -> Worker:
+    def __call__(self, on_epoch: OnEpoch) -> Any:
         """Makes the worker.
 
         Args:
@@ -45,7 +50,26 @@ class MakeWorker:
         Returns:
             A worker.
         """
-        return Worker(self, on_epoch)
+        return (self.make or Worker)(self, on_epoch)
+
+    def trainer(self, spec: TrialSpec, together: int) -> Trainer:
+        """The trainer of an arm.
+
+        Args:
+            spec: One of the arm's trials.
+            together: How many trials it trains at once.
+
+        Returns:
+            A trainer of the arm's model.
+        """
+        return make_trainer(
+            spec,
+            self.models[spec.arm],
+            self.objective,
+            initial=self.initial,
+            speeds=self.speeds,
+            together=together,
+        )
 
 
 class Worker:
@@ -60,39 +84,55 @@ class Worker:
         self._parts = parts
         self._on_epoch = on_epoch
         self._trainers: dict[str, Trainer] = {}
-        self._data: tuple[int, TrialData] | None = None
+        self._data: dict[int, TrialData] = {}
 
     def __call__(self, group: Group) -> Iterator[TrialRecord]:
-        """Trains the trials of a group.
+        """Trains the trials of a group, as many at once as the trainer can.
+
+        Trials that fail together are tried again by halves, so that none fails for another's sake,
+        or for want of memory while fewer would fit.
 
         Yields:
             One record a trial; a trial that raised is a failed record.
         """
-        for spec in group:
+        waiting = list(group)
+        while waiting:
+            first, trained = waiting[0], 0
             try:
-                trainer = self._trainer(spec)
-                record = trainer.train(spec, self._data_of(spec.seed), on_epoch=self._on_epoch)
-                self._parts.candidates.offer(record, trainer.save)
+                for record in self._train_some(waiting):
+                    yield record
+                    trained += 1
             except Exception as error:
-                record = TrialRecord(spec, "failed", reason=_reason(error))
+                if not self._halve(first):
+                    yield TrialRecord(waiting[trained], "failed", reason=_reason(error))
+                    trained += 1
+            waiting = waiting[trained:]
+
+    def _train_some(self, waiting: Sequence[TrialSpec]) -> Iterator[TrialRecord]:
+        trainer = self._trainer(waiting[0])
+        specs = waiting[: trainer.together]
+        trials = [Trial(spec, self._data_of(spec.seed)) for spec in specs]
+        for record in trainer.train_together(trials, on_epoch=self._on_epoch):
+            self._parts.candidates.offer(record, trainer.save)
             yield record
+        self._data = {seed: self._data[seed] for seed in (specs[-1].seed,)}
 
     def _trainer(self, spec: TrialSpec) -> Trainer:
         if spec.arm not in self._trainers:
-            parts = self._parts
-            self._trainers[spec.arm] = make_trainer(
-                spec,
-                parts.models[spec.arm],
-                parts.objective,
-                initial=parts.initial,
-                speeds=parts.speeds,
-            )
+            self._trainers[spec.arm] = self._parts.trainer(spec, self._parts.together)
         return self._trainers[spec.arm]
 
+    def _halve(self, spec: TrialSpec) -> bool:
+        together = self._trainers[spec.arm].together if spec.arm in self._trainers else 1
+        if together > 1:
+            del self._trainers[spec.arm]  # with what it holds on the device
+            self._trainers[spec.arm] = self._parts.trainer(spec, together // 2)
+        return together > 1
+
     def _data_of(self, seed: int) -> TrialData:
-        if self._data is None or self._data[0] != seed:
-            self._data = seed, TrialData.of_seed(self._parts.dataset, seed)
-        return self._data[1]
+        if seed not in self._data:
+            self._data[seed] = TrialData.of_seed(self._parts.dataset, seed)
+        return self._data[seed]
 
 
 def _reason(error: Exception) -> str:

@@ -9,7 +9,7 @@ from normcraft.trainers.objective import (
     find_objective,
     loss_name,
 )
-from normcraft.trainers.trainer import Trainer
+from normcraft.trainers.trainer import Trainer, Trial
 from normcraft.trainers.trial_data import TrialData
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "FitTrainer",
     "Objective",
     "Trainer",
+    "Trial",
     "TrialData",
     "check_labels",
     "choose_trainer",

@@ -54,6 +54,7 @@ def make_trainer(
     *,
     initial: str,
     speeds: Mapping[str, Mapping[str, float]],
+    together: int = 1,
 ) -> Trainer:
     """The trainer of an arm.
 
@@ -63,6 +64,7 @@ def make_trainer(
         objective: The metric that judges.
         initial: `"reinitialize"` or `"keep"`.
         speeds: What `measure_speeds` gave.
+        together: How many trials the fused trainer trains at once.
 
     Returns:
         A trainer; JAX is imported for the fused one alone.
@@ -72,5 +74,10 @@ def make_trainer(
     from normcraft.trainers.fused import FusedTrainer
 
     return FusedTrainer(
-        model, objective, initial=initial, batch_size=spec.batch_size, speeds=speeds
+        model,
+        objective,
+        initial=initial,
+        batch_size=spec.batch_size,
+        together=together,
+        speeds=speeds,
     )

@@ -122,7 +122,7 @@ class Trainer(ABC):
         """
         started = time.perf_counter()
         self._begin(trials)
-        chances = [chance_score(self.model, one.data, self._objective.metric) for one in trials]
+        chances = [self._chance(trial.data) for trial in trials]
         curves: list[list[Epoch]] = [[] for _ in trials]
         for epoch in range(trials[0].spec.epochs):
             for trial, curve, point in zip(trials, curves, self._epoch(trials, epoch), strict=True):
@@ -164,6 +164,9 @@ class Trainer(ABC):
         for variable, value in zip(self.model.variables, weights, strict=True):
             variable.assign(value)
         return self._optimizer.reset(spec.learning_rate)
+
+    def _chance(self, data: TrialData) -> float | None:
+        return chance_score(self.model, data, self._objective.metric)
 
     def _epoch(self, trials: Trials, epoch: int) -> list[Epoch]:
         started = time.perf_counter()

@@ -5,7 +5,9 @@ Seed, weights, batch order and learning rate are data, so all trials of the arm 
 
 from __future__ import annotations
 
+import time
 from functools import partial
+from statistics import median
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +26,7 @@ __all__ = ["Program", "State"]
 Array = np.ndarray[Any, np.dtype[Any]]
 Data = tuple[Any, Any]
 Logs = dict[str, Any]
+PROBED = 4  # steps that tell roughly how long one takes
 
 
 class State(NamedTuple):
@@ -80,6 +83,31 @@ class Program:
         """
         *values, metrics = self._train((*state, self._metrics()), factors, data, rows)
         return State(*values), self._finish(metrics)
+
+    def step_seconds(self, state: State, factors: Any, data: Data, rows: Rows) -> float:
+        """How long a step takes, once it is compiled.
+
+        Args:
+            state: Where training stands, of all trials; it may not be used again.
+            factors: What a schedule of the learning rate is multiplied by, of each trial.
+            data: Inputs and labels on the device.
+            rows: Which of them; some steps of these are taken.
+
+        Returns:
+            Seconds of a step of all trials, the median of three runs of half a second in all.
+        """
+        carry = (*state, self._metrics())
+
+        def seconds(steps: int) -> float:
+            nonlocal carry
+            started = time.perf_counter()
+            carry = jax.block_until_ready(self._train(carry, factors, data, rows, steps))
+            return (time.perf_counter() - started) / steps
+
+        most = len(rows.batches)
+        seconds(min(PROBED, most))  # compiles
+        one = seconds(min(PROBED, most))
+        return median(seconds(max(1, min(most, int(1 / (6 * one))))) for _ in range(3))
 
     def evaluate(self, state: State, data: Data, rows: Rows) -> Logs:
         """Loss and metrics at inference.

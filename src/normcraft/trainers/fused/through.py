@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ __all__ = ["Carry", "Step", "in_loops", "step_by_step"]
 
 Carry = tuple[list[Any], ...]
 Step = Callable[[Carry, Any, Any], Carry]
-Through = Callable[[Carry, Any, Any, Rows], Carry]
+Through = Callable[..., Carry]
 SECONDS = 1.0  # that a program may run before Python, and Ctrl-C, have their turn
 FIRST = 64  # steps of the first run, whose speed is not known yet
 
@@ -32,13 +33,13 @@ def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int) -> Throug
         lanes: How many trials it is done for.
 
     Returns:
-        From what all trials carry, their factors, data on the device and rows to what they carry in
-        the end.
+        From what all trials carry, their factors, data on the device, rows, and the most steps to
+        take (None for all) to what they carry in the end.
     """
     one = jax.jit(_batch_of_each(step, lanes), donate_argnums=gives_up)
 
-    def through(carry: Carry, factor: Any, data: Any, rows: Rows) -> Carry:
-        for some in rows.each():
+    def through(carry: Carry, factor: Any, data: Any, rows: Rows, most: int | None = None) -> Carry:
+        for some in islice(rows.each(), most):
             carry = one(carry, factor, data, some)
         return carry
 
@@ -55,8 +56,8 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -
         total: Index of the sum of the losses in the last list that is carried.
 
     Returns:
-        From what all trials carry, their factors, data on the device and rows to what they carry in
-        the end.
+        From what all trials carry, their factors, data on the device, rows, and the most steps to
+        take (None for all) to what they carry in the end.
     """
     batch_of_each = _batch_of_each(step, lanes)
 
@@ -75,17 +76,18 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -
     many, one = (jax.jit(f, donate_argnums=gives_up) for f in (steps, batch_of_each))
     pace = _Pace()
 
-    def through(carry: Carry, factor: Any, data: Any, rows: Rows) -> Carry:
+    def through(carry: Carry, factor: Any, data: Any, rows: Rows, most: int | None = None) -> Carry:
         begin, batches = 0, jnp.asarray(rows.batches)
-        while begin < len(batches):
-            end = min(begin + pace.steps, len(batches))
+        last = len(batches) if most is None else min(most, len(batches))
+        while begin < last:
+            end = min(begin + pace.steps, last)
             started = time.perf_counter()
             carry = many(carry, factor, data, batches, np.int32(begin), np.int32(end))
             if not np.isfinite(carry[-1][total]).any():
                 return carry
             pace.took(end - begin, time.perf_counter() - started)
             begin = end
-        return one(carry, factor, data, rows.rest) if rows.rest.size else carry
+        return one(carry, factor, data, rows.rest) if most is None and rows.rest.size else carry
 
     return through
 

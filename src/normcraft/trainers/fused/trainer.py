@@ -24,7 +24,8 @@ from normcraft.trainers.fused.rows import Rows
 from normcraft.trainers.fused.speeds import Speeds, fastest
 from normcraft.trainers.objective import Objective
 from normcraft.trainers.optimizer import scaled_schedule
-from normcraft.trainers.trainer import ACTIVATION_SAMPLES, Logs, Trainer, Trials
+from normcraft.trainers.trainer import ACTIVATION_SAMPLES, Logs, Trainer, Trial, Trials
+from normcraft.trainers.trial_data import TrialData
 
 __all__ = ["FusedTrainer"]
 
@@ -81,6 +82,23 @@ class FusedTrainer(Trainer):
             schedule = scaled_schedule(schedule, self._factor)
         with with_schedule(self.model.optimizer, schedule):
             super().save(path)
+
+    def step_seconds(self, spec: TrialSpec, data: TrialData) -> float:
+        """How long a step of a trial takes among as many as are trained at once.
+
+        Args:
+            spec: A trial; its batches are taken, at least one of which has to be whole.
+            data: Its data.
+
+        Returns:
+            Seconds, compilation left out.
+        """
+        self._begin([Trial(spec, data)])
+        self._chance(data)  # metrics are built when they are first used
+        arrays = resident(data.dataset, "train")
+        rows = self._rows([data.order(spec, 0)], spec.batch_size)
+        step = self._compiled().step_seconds(self._state, self._factors, arrays, rows)
+        return step / self.together
 
     def _begin(self, trials: Trials) -> None:
         begun = [self._begun(trial.spec) for trial in trials]

@@ -1,0 +1,138 @@
+"""The execution plan of a study: where trials run, and how many in one program."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from normcraft._core.errors import NormcraftError
+from normcraft.executors import Group, Job, processes
+from normcraft.records import TrialSpec
+from normcraft.studies.rehearsal import Rehearsal, Rehearsed
+from normcraft.studies.worker import MakeWorker
+from normcraft.trainers import TrialData
+
+__all__ = ["MEASURED", "Plan", "groups_of", "make_plan"]
+
+MEASURED = "measured"  # what stands in a trial's hash: which plan it was, the store knows
+PAYS = 100.0  # seconds of training from which worker processes are tried
+Travelling = Callable[[MakeWorker], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the trials of a study are executed.
+
+    Attributes:
+        executor: Where they run.
+        together: How many trials of an arm one program trains at once.
+        speeds: How fast the forms of layers are there.
+        reason: What was measured, in words; None where nothing had to be.
+    """
+
+    executor: str = "local"
+    together: int = 1
+    speeds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    reason: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The same as a JSON-able dictionary.
+
+        Returns:
+            All fields by name.
+        """
+        return asdict(self)
+
+
+def make_plan(
+    executor: str, parts: MakeWorker, specs: Sequence[TrialSpec], travelling: Travelling
+) -> Plan:
+    """The plan for trials of the fused trainer, by a rehearsal.
+
+    Where the executor is left open, one process with all cores is timed first, each trial alone and
+    with short steps several in one program. Worker processes of one core each are timed where so
+    much is left to train that starting them pays.
+
+    Args:
+        executor: `"local"`, `"processes"`, or `"auto"` for the faster one.
+        parts: What a worker is made of.
+        specs: The trials that are to run.
+        travelling: Gives what makes a worker in another process, as files while it is open.
+
+    Returns:
+        The plan.
+    """
+    group = tuple({spec.arm: spec for spec in specs}.values())
+    if executor != "auto":
+        parts = replace(parts, make=partial(Rehearsal, steps=False))
+        found = _here(parts, group) if executor == "local" else _there(parts, group, 1, travelling)
+        return Plan(executor, 1, found.speeds if found else {})
+    parts = replace(parts, together=_most_together(specs), make=Rehearsal)
+    here = _here(parts, group)
+    alone = here.seconds[here.together]
+    left = alone * sum(_steps(spec, parts) for spec in specs)
+    plan = Plan("local", here.together, here.speeds)
+    cores = len(processes.cores()) if os.name == "posix" else 1
+    if not PAYS < left < math.inf or cores < 2 or len(specs) < 2 * cores:
+        return plan
+    there = _there(parts, group, cores, travelling)
+    if there is None:
+        return plan
+    shared = there.seconds[there.together] / cores
+    times = f"{1000 * shared:.3g} ms a step in worker processes, {1000 * alone:.3g} in one process"
+    if shared < alone:
+        return Plan("processes", there.together, there.speeds, times)
+    return replace(plan, reason=times)
+
+
+def groups_of(specs: Sequence[TrialSpec], together: int) -> list[Group]:
+    """Trials that a worker is given at once: those of one arm, of as few seeds as fill a program.
+
+    Args:
+        specs: Trials, seed by seed.
+        together: How many trials one program trains.
+
+    Returns:
+        Groups in an order that leaves whole pairs wherever a study is stopped.
+
+    """
+    seeds = list(dict.fromkeys(spec.seed for spec in specs))
+    rates = len({spec.learning_rate for spec in specs}) or 1
+    at_once = math.ceil(together / rates)
+    found: dict[tuple[int, str], list[TrialSpec]] = {}
+    for spec in specs:
+        found.setdefault((seeds.index(spec.seed) // at_once, spec.arm), []).append(spec)
+    return [tuple(group) for group in found.values()]
+
+
+def _here(parts: MakeWorker, group: Group) -> Rehearsed:
+    found: Rehearsed = next(parts(lambda spec, epoch: None)(group))
+    return found
+
+
+def _there(parts: MakeWorker, group: Group, count: int, travelling: Travelling) -> Rehearsed | None:
+    # All workers at once, as they would run; the slowest counts.
+    with suppress(NormcraftError), travelling(parts) as make_worker:
+        job = Job(make_worker, [group] * count, workers=count)
+        answers: list[Any] = list(processes.run(job))
+        found = [one for one in answers if isinstance(one, Rehearsed)]
+        if len(found) == count:
+            return max(found, key=lambda one: one.seconds[one.together])
+    return None
+
+
+def _most_together(specs: Sequence[TrialSpec]) -> int:
+    counts: dict[str, int] = {}
+    for spec in specs:
+        counts[spec.arm] = counts.get(spec.arm, 0) + 1
+    return max(counts.values())
+
+
+def _steps(spec: TrialSpec, parts: MakeWorker) -> int:
+    samples = TrialData.of_seed(parts.dataset, spec.seed).num_samples
+    return spec.epochs * (spec.steps_per_epoch or math.ceil(samples / spec.batch_size))

@@ -1,0 +1,84 @@
+"""A rehearsal: how fast trials are where they would run, before any is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from normcraft.executors import Group, OnEpoch
+from normcraft.records import TrialSpec
+from normcraft.studies.worker import MakeWorker
+from normcraft.trainers import TrialData
+
+__all__ = ["Rehearsal", "Rehearsed"]
+
+SHORT = 2e-3  # seconds of a step below which several trials in one program may pay on a CPU
+ON_CPU = (1, 8)
+ON_ACCELERATOR = (1, 8, 64)
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """How fast trials are.
+
+    Attributes:
+        speeds: How fast the forms of all layers are.
+        seconds: Seconds of a step and trial, by the number of trials that one program trains.
+    """
+
+    speeds: Mapping[str, Mapping[str, float]]
+    seconds: Mapping[int, float]
+
+    @property
+    def together(self) -> int:
+        """How many trials in one program are fastest."""
+        return min(self.seconds, key=lambda number: self.seconds[number])
+
+
+class Rehearsal:
+    """A worker that times the forms of all layers and steps of a trial, and trains nothing.
+
+    Args:
+        parts: What a worker is made of.
+        on_epoch: Never called.
+        steps: Whether steps of the last trial of each group are timed, beside the forms.
+    """
+
+    def __init__(self, parts: MakeWorker, on_epoch: OnEpoch, *, steps: bool = True) -> None:
+        del on_epoch
+        self._parts = parts
+        self._steps = steps
+
+    def __call__(self, group: Group) -> Iterator[Rehearsed]:
+        """Times a group.
+
+        Args:
+            group: A trial of each arm.
+
+        Yields:
+            How fast they are.
+        """
+        from normcraft.trainers.fused import measure_speeds
+
+        models = [self._parts.models[spec.arm] for spec in group]
+        speeds = measure_speeds(models, [spec.batch_size for spec in group], self._parts.speeds)
+        parts = replace(self._parts, speeds=speeds)
+        yield Rehearsed(speeds, _seconds(parts, group[-1]) if self._steps else {1: 0.0})
+
+
+def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[int, float]:
+    import jax
+
+    on_cpu = jax.default_backend() == "cpu"
+    data = TrialData.of_seed(parts.dataset, spec.seed)
+    found: dict[int, float] = {}
+    for together in ON_CPU if on_cpu else ON_ACCELERATOR:
+        if found and (together > parts.together or (on_cpu and found[1] > SHORT)):
+            break
+        trainer: Any = parts.trainer(spec, together)
+        try:
+            found[together] = trainer.step_seconds(spec, data)
+        except jax.errors.JaxRuntimeError:  # out of memory
+            break
+    return found or {1: float("inf")}
