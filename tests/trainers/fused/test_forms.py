@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 jax = pytest.importorskip("jax")
 
-from normcraft.trainers.fused.forms import LIBRARY, in_forms, left_to_library, places  # noqa: E402
+from normcraft.trainers.fused.forms import in_forms, left_to_library, places  # noqa: E402
 from normcraft.trainers.fused.speeds import fastest, measure_speeds  # noqa: E402
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="they are JAX's")
@@ -75,13 +75,19 @@ def value_and_gradients(layer, chosen, values, x, weights):
     return result, *jax.grad(weighed, argnums=(0, 1))(values, x)
 
 
+def choices(place):
+    """Names of forms for all parts, so that every form is chosen once at least."""
+    for index in range(max(map(len, place.names.values()))):
+        yield {part: names[index % len(names)] for part, names in place.names.items()}
+
+
 def check(layer, shape, x):
     (place,) = places(model_of(layer, shape), len(x))
     weights = np.random.default_rng(1).normal(size=layer(x).shape).astype("float32")
     values = [variable.value for variable in layer.variables]
     wanted = value_and_gradients(layer, [], values, x, weights)
-    for form in place.forms.values():
-        chosen = [(layer, place.attribute, form)]
+    for form in map(place.form, choices(place)):
+        chosen = [] if form is None else [(layer, place.attribute, form)]
         found = value_and_gradients(layer, chosen, values, x, weights)
         for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
             assert a.shape == b.shape
@@ -125,8 +131,9 @@ def test_outside_of_the_context_a_layer_is_what_it_was():
     layer = layers.Conv2D(2, 3)
     (place,) = places(model_of(layer, (5, 5, 1)), 2)
     before = layer.convolution_op
-    with in_forms([(layer, place.attribute, place.forms["matrix product"])]):
-        assert layer.convolution_op is place.forms["matrix product"]
+    form = place.form(next(choices(place)))
+    with in_forms([(layer, place.attribute, form)]):
+        assert layer.convolution_op is form
     assert layer.convolution_op == before
 
 
@@ -135,14 +142,14 @@ def test_speeds_are_measured_once_and_remembered(monkeypatch, tmp_path):
     model = model_of(layers.MaxPooling2D(2), (4, 4, 1))
     (place,) = places(model, 2)
     speeds = measure_speeds([model], [2], {})
-    assert speeds[place.key].keys() == {LIBRARY, "comparison"}
+    assert speeds[place.key].keys() == {"layer: library", "layer: comparison"}
     assert all(value > 0 for value in speeds[place.key].values())
     monkeypatch.setattr("normcraft.trainers.fused.speeds._times", lambda _: pytest.fail("again"))
     assert measure_speeds([model], [2], {}) == speeds
-    known = {place.key: {LIBRARY: 1.0, "comparison": 2.0}}
+    known = {place.key: {"layer: library": 1.0, "layer: comparison": 2.0}}
     assert measure_speeds([model], [2], known) == known
     assert fastest(place, known) is None
-    assert fastest(place, {place.key: {LIBRARY: 2.0, "comparison": 1.0}})
+    assert fastest(place, {place.key: {"layer: library": 2.0, "layer: comparison": 1.0}})
     assert fastest(place, {}) is None
 
 

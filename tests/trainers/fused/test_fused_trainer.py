@@ -31,10 +31,17 @@ def digits():
 @pytest.fixture(scope="module")
 def speeds():
     """As if every form of ours were the faster one."""
-    from normcraft.trainers.fused.forms import LIBRARY, places
+    from normcraft.trainers.fused.forms import places
 
     model = recipes.digits_cnn("before_activation")
-    return {p.key: {LIBRARY: 1.0, **dict.fromkeys(p.forms, 0.5)} for p in places(model, 32)}
+    return {
+        place.key: {
+            f"{part}: {name}": 1.0 if "library" in name else 0.5
+            for part, names in place.names.items()
+            for name in names
+        }
+        for place in places(model, 32)
+    }
 
 
 def trainers(model, data, placement="as_given", **arguments):

@@ -60,7 +60,9 @@ class Sides:
         self.model, self.x, self.y = model, x, y
         self.fit(np.arange(BATCH))
         found = places(model, BATCH)
-        chosen = [(p.layer, p.attribute, form) for p in found for form in p.forms.values()]
+        own = ({part: names[-1] for part, names in place.names.items()} for place in found)
+        forms = [place.form(names) for place, names in zip(found, own, strict=True)]
+        chosen = [(p.layer, p.attribute, form) for p, form in zip(found, forms, strict=True)]
         self.num_forms = len(chosen)
         looped = not left_to_library(model, chosen)
         self.program = Program(model, chosen, looped=looped)

@@ -1,49 +1,163 @@
 """Forms of a convolution that are faster on a CPU than XLA's own.
 
-XLA computes a convolution by a library call which runs on one thread inside of a loop, and its
-gradients as convolutions of odd shapes. A product of matrices is fast everywhere.
+XLA computes a convolution well, but its gradients as convolutions of odd shapes, on one thread. The
+value and both gradients each have several forms: the library's, and products of matrices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import keras
+from jax import lax
 
-__all__ = ["matrix_product", "sum_of_shifts"]
+__all__ = ["Convolution", "sum_of_shifts"]
 
 LARGEST = 1 << 28  # bytes of the patches of a batch
+TURNED = 16  # parts of a batch, so that its patches stay in the cache
+Part = Callable[[Any, Any], Any]
 
 
-def matrix_product(layer: Any, shape: tuple[int, ...]) -> Callable[..., Any] | None:
-    """A convolution as the product of a matrix of patches and the kernel.
+class Convolution:
+    """A convolution whose value and two gradients are each computed in a form of their own.
+
+    With patches P (positions × window·channels) of inputs x, kernel matrix W and gradient D of the
+    result, these are P W, D Wᵀ put back in place, and Pᵀ D.
 
     Args:
-        layer: A convolution with a kernel of shape (*window, channels, filters).
-        shape: Shape of its input, the batch first, channels last.
+        layer: A convolution with a kernel of shape (*window, channels, filters), channels last, in
+            one group.
+        shape: Shape of its input, the batch first.
 
-    Returns:
-        What takes the place of `layer.convolution_op`; None where it has no such form: groups,
-        channels first, or patches above 256 MiB.
+    Attributes:
+        parts: The forms of `"forward"` (x, W), `"inputs"` (W, D) and `"kernel"` (x, D) by name.
+        shapes: Shapes of the two arrays that each takes.
     """
-    if layer.groups != 1 or layer.data_format != "channels_last":
-        return None
-    windows = _Windows(layer, shape)
-    channels, window = shape[-1], windows.size
-    if 4 * shape[0] * windows.positions * window * channels > LARGEST:
-        return None
 
-    def convolve(inputs: Any, kernel: Any) -> Any:
-        kernel = jnp.asarray(keras.ops.convert_to_tensor(kernel))
-        parts = list(windows.of(jnp.asarray(inputs, kernel.dtype)))
-        patches = parts[0] if window == 1 else jnp.concatenate(parts, axis=-1)
-        rows = patches.reshape(-1, window * channels)
-        return (rows @ kernel.reshape(window * channels, -1)).reshape(*patches.shape[:-1], -1)
+    def __init__(self, layer: Any, shape: tuple[int, ...]) -> None:
+        self._windows = _Windows(layer, shape)
+        self._shape = shape
+        x, kernel = shape, (*layer.kernel_size, shape[-1], layer.filters)
+        result = (*shape[:1], *self._windows.lengths, layer.filters)
+        self.shapes = {"forward": (x, kernel), "inputs": (kernel, result), "kernel": (x, result)}
+        self.parts: dict[str, dict[str, Part]] = {
+            "forward": {"product": self._product},
+            "inputs": {"product": self._put_back},
+            "kernel": {"product": self._patches_by_gradient},
+        }
+        if self._windows.size > 1:
+            self.parts["forward"] |= {"library": self._library, "padded library": self._padded}
+            if set(layer.strides) == {1}:
+                self.parts["inputs"]["library"] = self._turned_around
+            if layer.compute_dtype == "float32":  # what adds up parts needs the digits
+                self.parts["kernel"]["turned products"] = self._turned_products
 
-    return convolve
+    @staticmethod
+    def can_be(layer: Any, shape: tuple[int, ...]) -> bool:
+        """Whether a layer has such forms, with patches of at most 256 MiB.
+
+        Returns:
+            False for groups or channels first.
+        """
+        if layer.groups != 1 or layer.data_format != "channels_last":
+            return False
+        windows = _Windows(layer, shape)
+        size = 4 * shape[0] * windows.positions * windows.size * shape[-1]
+        return size <= LARGEST
+
+    def form(self, names: Mapping[str, str]) -> Callable[..., Any]:
+        """What takes the place of `layer.convolution_op`.
+
+        Args:
+            names: A form for each part.
+
+        Returns:
+            A function of inputs and kernel.
+        """
+        forward, inputs, kernel = (self.parts[part][names[part]] for part in self.parts)
+        convolve: Any = jax.custom_vjp(forward)
+        convolve.defvjp(
+            lambda x, w: (forward(x, w), (x, w)),
+            lambda held, d: (inputs(held[1], d), kernel(held[0], d)),
+        )
+
+        def call(x: Any, w: Any) -> Any:
+            w = jnp.asarray(keras.ops.convert_to_tensor(w))
+            return convolve(jnp.asarray(x, w.dtype), w)
+
+        return call
+
+    def _patches(self, x: Any) -> Any:
+        parts = list(self._windows.of(x))
+        patches = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
+        return patches.reshape(-1, len(parts) * x.shape[-1])
+
+    def _product(self, x: Any, w: Any) -> Any:
+        rows = self._patches(x) @ w.reshape(-1, w.shape[-1])
+        return rows.reshape(len(x), *self._windows.lengths, -1)
+
+    def _library(self, x: Any, w: Any) -> Any:
+        return self._convolved(x, w, self._windows.pads, self._windows.strides)
+
+    def _padded(self, x: Any, w: Any) -> Any:
+        # With more padding XLA may take another routine, often the faster; the rest is cut off.
+        *pads, (before, after) = self._windows.pads
+        more = (before, after + self._windows.strides[-1])
+        return self._convolved(x, w, [*pads, more], self._windows.strides)[..., :-1, :]
+
+    def _turned_around(self, w: Any, d: Any) -> Any:
+        # The gradient of a convolution without strides is one with the kernel the other way round.
+        windows = self._windows
+        reaches = [(n - 1) * step for n, step in zip(windows.sizes, windows.dilations, strict=True)]
+        pads = [
+            (reach - before, reach - after)
+            for reach, (before, after) in zip(reaches, windows.pads, strict=True)
+        ]
+        turned = jnp.flip(w, tuple(range(w.ndim - 2))).swapaxes(-1, -2)
+        return self._convolved(d, turned, pads, windows.strides)
+
+    def _convolved(self, x: Any, w: Any, pads: Any, strides: Any) -> Any:
+        axes = tuple(range(1, x.ndim - 1))
+        places = (0, x.ndim - 1, *axes)
+        return lax.conv_general_dilated(
+            x,
+            w,
+            strides,
+            pads,
+            rhs_dilation=self._windows.dilations,
+            dimension_numbers=lax.ConvDimensionNumbers(
+                places, (x.ndim - 1, x.ndim - 2, *range(x.ndim - 2)), places
+            ),
+        )
+
+    def _put_back(self, w: Any, d: Any) -> Any:
+        x = jax.ShapeDtypeStruct((len(d), *self._shape[1:]), d.dtype)
+        return jax.linear_transpose(lambda x: self._product(x, w), x)(d)[0]
+
+    def _patches_by_gradient(self, x: Any, d: Any) -> Any:
+        rows = self._patches(x).T @ d.reshape(-1, d.shape[-1])
+        return rows.reshape(*self._windows.sizes, x.shape[-1], -1)
+
+    def _turned_products(self, x: Any, d: Any) -> Any:
+        # The patches are written as the product takes them, from inputs with channels in front, of
+        # few samples at a time so that they stay in the cache.
+        parts = next(n for n in range(TURNED, 0, -1) if len(x) % n == 0)
+        pairs = tuple(array.reshape(parts, -1, *array.shape[1:]) for array in (x, d))
+
+        def add(total: Any, pair: Any) -> Any:
+            some, gradient = pair
+            turned = jnp.moveaxis(lax.optimization_barrier(jnp.moveaxis(some, -1, 0)), 0, -1)
+            rows = jnp.stack([jnp.moveaxis(part, -1, 0) for part in self._windows.of(turned)])
+            rows = rows.reshape(total.shape[0], -1)
+            return total + rows @ gradient.reshape(-1, total.shape[1]), None
+
+        shape = (self._windows.size * x.shape[-1], d.shape[-1])
+        total, _ = lax.scan(add, jnp.zeros(shape, d.dtype), pairs)
+        return total.reshape(*self._windows.sizes, x.shape[-1], -1)
 
 
 def sum_of_shifts(layer: Any, shape: tuple[int, ...]) -> Callable[..., Any] | None:
@@ -80,31 +194,29 @@ class _Windows:
     """The windows of a convolution: for each place in the kernel the inputs that meet it."""
 
     def __init__(self, layer: Any, shape: tuple[int, ...]) -> None:
-        self._sizes, self._strides = layer.kernel_size, layer.strides
-        self._dilations = layer.dilation_rate
-        self._pads = [
+        self.sizes, self.strides = layer.kernel_size, layer.strides
+        self.dilations = layer.dilation_rate
+        self.pads = [
             _padding(layer.padding, *numbers)
-            for numbers in zip(
-                shape[1:-1], self._sizes, self._strides, self._dilations, strict=True
-            )
+            for numbers in zip(shape[1:-1], self.sizes, self.strides, self.dilations, strict=True)
         ]
-        self._lengths = [
+        self.lengths = [
             (length + sum(pads) - (size - 1) * dilation - 1) // stride + 1
             for length, pads, size, stride, dilation in zip(
-                shape[1:-1], self._pads, self._sizes, self._strides, self._dilations, strict=True
+                shape[1:-1], self.pads, self.sizes, self.strides, self.dilations, strict=True
             )
         ]
-        self.size = _product(self._sizes)
-        self.positions = _product(self._lengths)
+        self.size = _product(self.sizes)
+        self.positions = _product(self.lengths)
 
     def of(self, inputs: Any) -> Iterator[Any]:
-        if any(map(any, self._pads)):
-            inputs = jnp.pad(inputs, [(0, 0), *self._pads, (0, 0)])
-        for offsets in product(*map(range, self._sizes)):
-            begins = [o * d for o, d in zip(offsets, self._dilations, strict=True)]
+        if any(map(any, self.pads)):
+            inputs = jnp.pad(inputs, [(0, 0), *self.pads, (0, 0)])
+        for offsets in product(*map(range, self.sizes)):
+            begins = [o * d for o, d in zip(offsets, self.dilations, strict=True)]
             cut = tuple(
                 slice(begin, begin + (length - 1) * stride + 1, stride)
-                for begin, length, stride in zip(begins, self._lengths, self._strides, strict=True)
+                for begin, length, stride in zip(begins, self.lengths, self.strides, strict=True)
             )
             yield inputs[(slice(None), *cut)]
 

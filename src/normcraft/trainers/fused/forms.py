@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ import keras
 from keras import layers
 
 from normcraft.graph import LayerGraph
-from normcraft.trainers.fused.convolution import matrix_product, sum_of_shifts
+from normcraft.trainers.fused.convolution import Convolution, sum_of_shifts
 from normcraft.trainers.fused.pooling import by_comparison, by_mean
 
 __all__ = ["LIBRARY", "Chosen", "Form", "Place", "in_forms", "left_to_library", "places"]
@@ -21,23 +21,19 @@ LIBRARY = "library"
 Form = Callable[..., Any]
 Chosen = list[tuple[Any, str, Form]]
 Make = Callable[[Any, tuple[int, ...]], Form | None]
-# For each class the attribute that a form takes the place of, and the forms there are.
-FORMS: dict[type, tuple[str, dict[str, Make]]] = {
+CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+# For each other class the name of a form of our own, and what makes it.
+FORMS: dict[type, tuple[str, Make]] = {
     **dict.fromkeys(
-        (layers.Conv1D, layers.Conv2D, layers.Conv3D),
-        ("convolution_op", {"matrix product": matrix_product}),
-    ),
-    **dict.fromkeys(
-        (layers.DepthwiseConv1D, layers.DepthwiseConv2D),
-        ("call", {"sum of shifts": sum_of_shifts}),
+        (layers.DepthwiseConv1D, layers.DepthwiseConv2D), ("sum of shifts", sum_of_shifts)
     ),
     **dict.fromkeys(
         (layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D),
-        ("call", {"comparison": by_comparison}),
+        ("comparison", by_comparison),
     ),
     **dict.fromkeys(
         (layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D),
-        ("call", {"mean": by_mean}),
+        ("mean", by_mean),
     ),
 }
 SETTINGS = ("kernel_size", "pool_size", "strides", "padding", "dilation_rate", "depth_multiplier")
@@ -50,17 +46,21 @@ class Place:
     Attributes:
         layer: The layer.
         shape: Shape of its input, the batch first.
-        forms: Name and function of each form of our own.
+        own: The form of our own, by name; none for a convolution.
+        convolution: The forms of its parts, where it is one.
+        is_first: Whether its input is the model's, whose gradient nobody asks for.
     """
 
     layer: Any
     shape: tuple[int, ...]
-    forms: Mapping[str, Form]
+    own: Mapping[str, Form]
+    convolution: Convolution | None = None
+    is_first: bool = False
 
     @property
     def attribute(self) -> str:
         """What a form takes the place of."""
-        return FORMS[type(self.layer)][0]
+        return "call" if self.convolution is None else "convolution_op"
 
     @property
     def key(self) -> str:
@@ -71,6 +71,26 @@ class Place:
         return f"{type(layer).__name__}{self.shape} {layer.compute_dtype} {filters} " + " ".join(
             settings
         )
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The names of the forms of each part; a layer that is no convolution is one part."""
+        if self.convolution is None:
+            return {"layer": [LIBRARY, *self.own]}
+        return {part: list(forms) for part, forms in self.convolution.parts.items()}
+
+    def form(self, names: Mapping[str, str]) -> Form | None:
+        """What takes the place of the library's.
+
+        Args:
+            names: The name of a form for each part.
+
+        Returns:
+            A form; None for the library's own.
+        """
+        if self.convolution is None:
+            return self.own.get(names["layer"])
+        return self.convolution.form(names)
 
 
 def places(model: keras.Model, batch_size: int) -> list[Place]:
@@ -88,22 +108,33 @@ def places(model: keras.Model, batch_size: int) -> list[Place]:
     """
     if jax.default_backend() != "cpu":
         return []
+    graph = LayerGraph.read(model)
     found: dict[int, Place] = {}
     several: set[int] = set()
-    for call in LayerGraph.read(model).calls:
+    for call in graph.calls:
         layer = call.layer
-        if type(layer) not in FORMS or getattr(layer, "lora_enabled", False):
+        if type(layer) not in {*FORMS, *CONVOLUTIONS} or getattr(layer, "lora_enabled", False):
             continue
-        shape = (batch_size, *(n for n in call.inputs[0].shape[1:] if n is not None))
-        if len(shape) < len(call.inputs[0].shape):
+        inputs = call.inputs[0]
+        shape = (batch_size, *(n for n in inputs.shape[1:] if n is not None))
+        if len(shape) < len(inputs.shape):
             several.add(id(layer))
             continue
         if id(layer) in found and found[id(layer)].shape != shape:
             several.add(id(layer))
-        made = {name: make(layer, shape) for name, make in FORMS[type(layer)][1].items()}
-        forms = {name: form for name, form in made.items() if form is not None}
-        found[id(layer)] = Place(layer, shape, forms)
-    return [place for key, place in found.items() if place.forms and key not in several]
+        place = _place(layer, shape)
+        if place is not None:
+            found[id(layer)] = replace(place, is_first=inputs in graph.inputs)
+    return [place for key, place in found.items() if key not in several]
+
+
+def _place(layer: Any, shape: tuple[int, ...]) -> Place | None:
+    if isinstance(layer, CONVOLUTIONS):
+        can_be = Convolution.can_be(layer, shape)
+        return Place(layer, shape, {}, Convolution(layer, shape)) if can_be else None
+    name, make = FORMS[type(layer)]
+    form = make(layer, shape)
+    return None if form is None else Place(layer, shape, {name: form})
 
 
 def left_to_library(model: keras.Model, chosen: Chosen) -> bool:

@@ -6,7 +6,9 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,15 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+from jax import lax
 
 from normcraft._core.cache import cache_folder, read_cache, write_cache
-from normcraft.trainers.fused.forms import LIBRARY, Form, Place, in_forms, places
+from normcraft.trainers.fused.forms import Form, Place, in_forms, places
 
 __all__ = ["Speeds", "fastest", "measure_speeds"]
 
 Speeds = Mapping[str, Mapping[str, float]]
-REPEATS = 3
+REPEATS, LOOP = 3, 4
 
 
 def measure_speeds(
@@ -51,12 +54,14 @@ def measure_speeds(
     return found
 
 
-def fastest(place: Place, speeds: Speeds) -> Form | None:
+def fastest(place: Place, speeds: Speeds, *, together: int = 1) -> Form | None:
     """The fastest form of a place.
 
     Args:
         place: The place.
         speeds: What was measured.
+        together: How many trials one program trains; with several, convolutions are products, as
+            the library is slow at kernels that differ from trial to trial.
 
     Returns:
         A form of our own; None where the library's is fastest or nothing was measured.
@@ -64,15 +69,30 @@ def fastest(place: Place, speeds: Speeds) -> Form | None:
     times = _fitting(speeds, place)
     if times is None:
         return None
-    return place.forms.get(min(times, key=lambda name: times[name]))
+    if together > 1 and place.convolution is not None:
+        return place.form(dict.fromkeys(place.names, "product"))
+    return place.form(
+        {
+            part: min(names, key=partial(_time_of, times, part))
+            for part, names in place.names.items()
+        }
+    )
+
+
+def _time_of(times: Mapping[str, float], part: str, name: str) -> float:
+    return times[f"{part}: {name}"]
 
 
 def _fitting(speeds: Speeds, place: Place) -> dict[str, float] | None:
     # What a cache holds may be of another version, or anything.
     times = speeds.get(place.key)
-    if not isinstance(times, Mapping) or set(times) != {LIBRARY, *place.forms}:
+    if not isinstance(times, Mapping) or set(times) != set(_names(place)):
         return None
     return dict(times) if all(isinstance(value, float) for value in times.values()) else None
+
+
+def _names(place: Place) -> list[str]:
+    return [f"{part}: {name}" for part, names in place.names.items() for name in names]
 
 
 def _file() -> Path | None:
@@ -96,28 +116,68 @@ def _processor() -> str:
 
 
 def _times(place: Place) -> dict[str, float]:
-    return {name: _time(place, form) for name, form in [(LIBRARY, None), *place.forms.items()]}
+    # Of a run in a loop, as in training, where memory is there already.
+    looped = {name: jax.jit(_loop(function)) for name, function in _functions(place)}
+    arrays = {name: _arrays(place, name) for name in looped}
+    with ThreadPoolExecutor(_cores()) as pool:
+        lowered = {name: one.lower(*arrays[name]) for name, one in looped.items()}
+        programs = list(pool.map(lambda one: one.compile(), lowered.values()))
+    found = {
+        name: _milliseconds(program, arrays[name])
+        for name, program in zip(lowered, programs, strict=True)
+    }
+    return {name: found.get(name, 0.0) for name in _names(place)}
 
 
-def _time(place: Place, form: Form | None) -> float:
-    x = jnp.asarray(np.random.default_rng(0).normal(size=place.shape), place.layer.compute_dtype)
-    values = [jnp.asarray(variable.value) for variable in place.layer.variables]
-    gradient = jax.jit(jax.grad(_loss_of(place, form), argnums=(0, 1)))
-    jax.block_until_ready(gradient(values, x))
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        jax.block_until_ready(gradient(values, x))
-        times.append(1000 * (time.perf_counter() - started))
-    return min(times)
+def _functions(place: Place) -> Iterator[tuple[str, Callable[..., Any]]]:
+    if place.convolution is not None:
+        for part, forms in place.convolution.parts.items():
+            for name, function in forms.items():
+                if len(forms) > 1 and not (part == "inputs" and place.is_first):
+                    yield f"{part}: {name}", function
+        return
+    for name in place.names["layer"]:
+        yield f"layer: {name}", _gradient(place, place.form({"layer": name}))
 
 
-def _loss_of(place: Place, form: Form | None) -> Callable[[list[Any], Any], Any]:
+def _gradient(place: Place, form: Form | None) -> Callable[..., Any]:
     chosen = [] if form is None else [(place.layer, place.attribute, form)]
 
-    def loss(values: list[Any], x: Any) -> Any:
+    def loss(x: Any, *values: Any) -> Any:
         pairs = zip(place.layer.variables, values, strict=True)
         with in_forms(chosen), keras.StatelessScope(state_mapping=list(pairs)):
             return jnp.sum(jnp.square(place.layer(x)).astype("float32"))
 
-    return loss
+    gradient: Callable[..., Any] = jax.grad(loss)
+    return gradient
+
+
+def _arrays(place: Place, name: str) -> list[Any]:
+    random, dtype = np.random.default_rng(0), place.layer.compute_dtype
+    if place.convolution is None:
+        values = [variable.value for variable in place.layer.variables]
+        return [jnp.asarray(random.normal(size=place.shape), dtype), *values]
+    shapes = place.convolution.shapes[name.split(":", maxsplit=1)[0]]
+    return [jnp.asarray(random.normal(size=shape), dtype) for shape in shapes]
+
+
+def _loop(function: Callable[..., Any]) -> Callable[..., Any]:
+    def looped(first: Any, *rest: Any) -> Any:
+        def again(_: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+            array, total = carry
+            mean = jnp.mean(function(array, *rest))
+            return array * (1 + 1e-6 * mean).astype(array.dtype), total + mean
+
+        return lax.fori_loop(0, LOOP, again, (first, jnp.zeros((), first.dtype)))[1]
+
+    return looped
+
+
+def _milliseconds(compiled: Any, arrays: list[Any]) -> float:
+    jax.block_until_ready(compiled(*arrays))
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        jax.block_until_ready(compiled(*arrays))
+        times.append(1000 * (time.perf_counter() - started) / LOOP)
+    return min(times)

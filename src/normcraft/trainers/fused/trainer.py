@@ -60,7 +60,10 @@ class FusedTrainer(Trainer):
         super().__init__(model, objective, initial=initial)
         keep_programs()
         self.together = together
-        forms = ((place, fastest(place, speeds or {})) for place in places(model, batch_size))
+        forms = (
+            (place, fastest(place, speeds or {}, together=together))
+            for place in places(model, batch_size)
+        )
         self._chosen = [(place.layer, place.attribute, form) for place, form in forms if form]
         self._looped = not left_to_library(model, self._chosen)
         self._measures = Measures(model, self._chosen, looped=self._looped, lanes=together)
