@@ -94,11 +94,12 @@ def test_a_cache_that_is_shared_damaged_or_none_changes_nothing_and_is_not_spoke
     head = [keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
     keras.Sequential([*conv, *head], name="m").save(tmp_path / "m.keras")
     cache = tmp_path / "cache"
-    both = [compare(tmp_path, cache, name) for name in ("one", "other")]
-    expected, other = map(score_of, both)
+    (tmp_path / "file").write_text("")
+    shared = [compare(tmp_path, cache, name) for name in ("one", "other")]
+    expected, other = map(score_of, shared)
     assert other == expected
     files = damage(cache)
     assert {file.parent.name for file in files} == {"forms", "programs"}
-    assert score_of(compare(tmp_path, cache, "damaged")) == expected
-    (tmp_path / "file").write_text("")
-    assert score_of(compare(tmp_path, tmp_path / "file", "none")) == expected
+    damaged = compare(tmp_path, cache, "damaged")
+    none = compare(tmp_path, tmp_path / "file", "none")
+    assert score_of(damaged) == score_of(none) == expected
