@@ -114,7 +114,7 @@ def test_so_do_those_of_a_larger_network_on_real_images(mnist_file, placement):
     def blog_cnn():
         return recipes.blog_cnn(), from_arrays(x.astype("float32"), y.astype("int64"))
 
-    check(blog_cnn, placement, OPTIMIZERS["adam"], epochs=3)
+    check(blog_cnn, placement, OPTIMIZERS["adam"], epochs=2)
 
 
 @cache
