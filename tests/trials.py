@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import keras
+import numpy as np
+import pytest
 
+from normcraft.data import take
 from normcraft.records import TrialRecord, TrialSpec
 from normcraft.surgery import place
-from normcraft.trainers import FitTrainer, find_objective
+from normcraft.trainers import FitTrainer, ensure_compiled, find_objective
 
 
 def small_model(units: int = 16, dropout: float | None = None) -> keras.Model:
@@ -42,3 +45,55 @@ def trainer_of(model, placement: str, digits, **arguments) -> FitTrainer:
 def without_times(record: TrialRecord) -> TrialRecord:
     curve = tuple(replace(point, seconds=0.0) for point in record.curve)
     return replace(record, curve=curve, seconds=0.0, step_milliseconds=None)
+
+
+def ours_are_faster(model, batch_size=32):
+    """Speeds as if every form of ours were faster than the library's."""
+    from normcraft.trainers.fused.forms import places
+
+    return {
+        place.key: {
+            f"{part}: {name}": 1.0 if "library" in name else 0.5
+            for part, names in place.names.items()
+            for name in names
+        }
+        for place in places(model, batch_size)
+    }
+
+
+def trainers(
+    model,
+    data,
+    placement="as_given",
+    *,
+    speeds=None,
+    batch_size=32,
+    initial="reinitialize",
+    fit=FitTrainer,
+):
+    """The same arm by both trainers, the fused one first."""
+    from normcraft.trainers.fused import FusedTrainer
+
+    ensure_compiled(model, data.y_train)
+    few = np.arange(8)
+    x, y = (take(part, few) for part in (data.x_train, data.y_train))
+    objective = find_objective(model, x, y)
+    one, other = (place(model, placement).model for _ in range(2))
+    return (
+        FusedTrainer(one, objective, initial=initial, batch_size=batch_size, speeds=speeds),
+        fit(other, objective, initial=initial),
+    )
+
+
+def assert_alike(ours, theirs, *, rtol=1e-4):
+    """Records of a short trial; what is longer drifts apart as two runs of `fit` would."""
+    assert ours.outcome == theirs.outcome == "finished"
+    for name in ("loss", "score", "validation_loss", "validation_score"):
+        a, b = ([getattr(point, name) for point in one.curve] for one in (ours, theirs))
+        np.testing.assert_allclose(a, b, rtol=rtol)
+    for name in ("score", "score_as_trained", "loss", "test_score", "chance_score"):
+        a, b = getattr(ours, name), getattr(theirs, name)
+        assert a == b if a is None or b is None else a == pytest.approx(b, rel=rtol)
+    assert list(ours.activations) == list(theirs.activations)
+    for name, summary in theirs.activations.items():
+        assert ours.activations[name] == pytest.approx(summary, rel=1e-3, abs=1e-4)

@@ -19,7 +19,7 @@ TRIALS = 16
 class Run:
     """A running sweep, in a process group of its own."""
 
-    def __init__(self, store, executor):
+    def __init__(self, store, executor, *steps):
         self.process = subprocess.Popen(
             [
                 sys.executable,
@@ -28,6 +28,7 @@ class Run:
                 str(Path(__file__).with_name("sweep.py")),
                 store,
                 executor,
+                *steps,
             ],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdout=subprocess.PIPE,

@@ -1,4 +1,8 @@
-"""A small study that says on stdout where it is; run as a script: `sweep.py STORE EXECUTOR`."""
+"""A small study that says on stdout where it is.
+
+Run as a script: `sweep.py STORE EXECUTOR [STEPS]`, the last the steps of an epoch of a larger
+model.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,12 @@ from normcraft.studies import Budget, Grid, Options, Progress, Store, Study
 from trials import small_model
 
 
-def study(executor):
+def study(executor, steps=None):
     return Study(
-        small_model(),
+        small_model(2048 if steps else 16),
         load_dataset("digits"),
         grid=Grid(placements=("none", "before_activation"), learning_rates=(0.001, 0.01)),
-        budget=Budget(seeds=4, epochs=3),
+        budget=Budget(seeds=4, epochs=3, steps_per_epoch=steps and int(steps)),
         options=Options(executor=executor, workers=2 if executor == "processes" else None),
     )
 
@@ -25,6 +29,9 @@ def say(word):
 
 
 class Saying(Progress):
+    def start(self, **numbers):
+        say("start")
+
     def epoch(self, spec, number):
         say("epoch")
 
@@ -44,5 +51,5 @@ class SayingStore(Store):
 if __name__ == "__main__":
     with SayingStore(sys.argv[1]) as store:
         say("begin")
-        study(sys.argv[2]).run(store, progress=Saying())
+        study(*sys.argv[2:]).run(store, progress=Saying())
     say("end")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import signal
+import time
 
+import keras
 import pytest
 
 from crashes.runs import TRIALS, Run, finish, records
 
 pytestmark = pytest.mark.slow
+
+HEARD = 10  # seconds; a program takes one, and the machine is shared
 
 
 @pytest.fixture(params=["local", "processes"])
@@ -59,3 +63,22 @@ def test_twice_stops_at_once(executor, tmp_path):
     assert "KeyboardInterrupt" in run.close()
     assert run.process.returncode == -signal.SIGINT
     assert rest.count("written") <= 1
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="only there are epochs compiled")
+def test_in_the_midst_of_an_epoch_that_takes_minutes(tmp_path):
+    store = str(tmp_path / "s.db")
+    run = Run(store, "local", "300000")
+    words = run.words()
+    for word in ("start", "stopping"):
+        wait_for(words, word)
+        time.sleep(2)
+        run.interrupt()
+        started = time.perf_counter()
+    assert list(words) == []
+    assert time.perf_counter() - started < HEARD
+    assert "KeyboardInterrupt" in run.close()
+    assert run.process.returncode == -signal.SIGINT
+    assert records(store) == {}
+    finish(store, "local")
+    assert len(records(store)) == TRIALS

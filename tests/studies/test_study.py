@@ -123,7 +123,9 @@ def test_a_crash_in_one_arm_is_a_record_and_takes_its_seed_out(model, digits, tm
         again = Watch()
         retried = study_of(model, digits, options=by_fit).run(store, progress=again)
     failed = [record for record in result.records if record.outcome == "failed"]
-    assert [record.reason for record in failed] == ["MemoryError: no room left"]
+    assert [record.reason for record in failed] == [
+        "memory ran out; try a smaller batch size (MemoryError: no room left)"
+    ]
     assert [arm.seeds for arm in result.summary.arms] == [1, 1]
     assert len(again.records) == 1, "a failed trial runs again"
     assert [arm.seeds for arm in retried.summary.arms] == [2, 2]

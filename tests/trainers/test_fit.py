@@ -158,14 +158,15 @@ def test_weights_can_be_kept(model, digits):
     np.testing.assert_array_equal(seen[1], before[0])
 
 
-def test_a_schedule_serves_several_initial_rates(digits):
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_schedule_serves_several_initial_rates(digits, wrapped):
     model = keras.Sequential(
         [keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(10, "softmax")]
     )
-    schedule = keras.optimizers.schedules.InverseTimeDecay(0.1, 1, 1e-3)
-    model.compile(
-        keras.optimizers.SGD(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"]
-    )
+    optimizer = keras.optimizers.SGD(keras.optimizers.schedules.InverseTimeDecay(0.1, 1, 1e-3))
+    if wrapped:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     trainer, data = trainer_of(model, "none", digits), TrialData.of_seed(digits, 0)
     slow, fast, slow_again = (
         trainer.train(spec_of("none", rate=rate), data) for rate in (0.001, 0.1, 0.001)

@@ -16,6 +16,9 @@ from normcraft.trainers import Objective, Trainer, Trial, TrialData, make_traine
 
 __all__ = ["MakeWorker", "Worker"]
 
+# How Python, XLA, TensorFlow and PyTorch say it.
+OUT_OF_MEMORY = ("memoryerror", "resource_exhausted", "resourceexhausted", "out of memory")
+
 
 @dataclass(frozen=True, eq=False)
 class MakeWorker:
@@ -136,5 +139,7 @@ class Worker:
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:300]
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if any(words in text.lower() for words in OUT_OF_MEMORY):
+        text = f"memory ran out; try a smaller batch size ({text})"
+    return text[:300]

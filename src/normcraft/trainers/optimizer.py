@@ -83,11 +83,9 @@ class ReusableOptimizer:
         return factor
 
     def _recompile(self, learning_rate: float) -> None:
-        optimizer = self._model.optimizer
-        config = optimizer.get_config()
-        schedule = learning_rate_source(optimizer)
-        config["learning_rate"] = scaled_schedule(schedule, learning_rate / self._rate)
-        new = type(optimizer).from_config(config)
+        new = copy_object(self._model.optimizer, "the optimizer")
+        schedule = scaled_schedule(learning_rate_source(new), learning_rate / self._rate)
+        getattr(new, "inner_optimizer", new).learning_rate = schedule
         self._model.compile(**{**self._settings, "optimizer": new})
         new.build(self._model.trainable_variables)
         self._remember()

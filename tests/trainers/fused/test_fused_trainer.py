@@ -13,10 +13,16 @@ import pytest
 pytest.importorskip("jax")
 
 from normcraft import recipes
-from normcraft.data import from_arrays, load_dataset, take
-from normcraft.surgery import place
-from normcraft.trainers import FitTrainer, TrialData, ensure_compiled, find_objective
-from trials import small_model, spec_of, without_times
+from normcraft.data import from_arrays, load_dataset
+from normcraft.trainers import TrialData
+from trials import (
+    assert_alike,
+    ours_are_faster,
+    small_model,
+    spec_of,
+    trainers,
+    without_times,
+)
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is JAX's trainer")
 
@@ -30,45 +36,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def speeds():
-    """As if every form of ours were the faster one."""
-    from normcraft.trainers.fused.forms import places
-
-    model = recipes.digits_cnn("before_activation")
-    return {
-        place.key: {
-            f"{part}: {name}": 1.0 if "library" in name else 0.5
-            for part, names in place.names.items()
-            for name in names
-        }
-        for place in places(model, 32)
-    }
-
-
-def trainers(model, data, placement="as_given", **arguments):
-    """The same arm by both trainers."""
-    from normcraft.trainers.fused import FusedTrainer
-
-    ensure_compiled(model, data.y_train)
-    few = np.arange(8)
-    x, y = (take(part, few) for part in (data.x_train, data.y_train))
-    objective = find_objective(model, x, y)
-    fused = FusedTrainer(place(model, placement).model, objective, **arguments)
-    arguments.pop("speeds", None)
-    return fused, FitTrainer(place(model, placement).model, objective, **arguments)
-
-
-def assert_alike(ours, theirs, *, rtol=1e-4):
-    """Records of a short trial; what is longer drifts apart as two runs of `fit` would."""
-    assert ours.outcome == theirs.outcome == "finished"
-    for name in ("loss", "score", "validation_loss", "validation_score"):
-        a, b = ([getattr(point, name) for point in one.curve] for one in (ours, theirs))
-        np.testing.assert_allclose(a, b, rtol=rtol)
-    for name in ("score", "score_as_trained", "loss", "test_score", "chance_score"):
-        a, b = getattr(ours, name), getattr(theirs, name)
-        assert a == b if a is None or b is None else a == pytest.approx(b, rel=rtol)
-    assert list(ours.activations) == list(theirs.activations)
-    for name, summary in theirs.activations.items():
-        assert ours.activations[name] == pytest.approx(summary, rel=1e-3, abs=1e-4)
+    return ours_are_faster(recipes.digits_cnn("before_activation"))
 
 
 @pytest.mark.parametrize("steps", [10, None])
