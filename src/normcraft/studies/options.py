@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from normcraft._core.errors import InputError, unknown_name
 from normcraft._core.registry import load
 from normcraft.studies.design import check_number
-from normcraft.trainers import TRAINERS
+from normcraft.trainers import TRAINERS, ClassWeight, checked_class_weight
 
 __all__ = ["Options"]
 
@@ -22,6 +22,9 @@ class Options:
         loss: Name of a Keras loss in place of the compiled one.
         metric: Metric that judges, in place of the first compiled one.
         optimizer: Name of a Keras optimizer in place of the compiled one.
+        class_weight: How much the samples of each class count in the training loss, as in
+            `Model.fit`: a weight for each class, or `"balanced"` for n / (classes · count) over the
+            training labels of each trial. Validation and metrics are not weighted.
         trainer: `"fused"` (compiled programs, on JAX), `"fit"`, or `"auto"` for the first that can.
         executor: `"local"` in this process, `"processes"` in worker processes of one core each.
         workers: Worker processes; None for one a core.
@@ -39,6 +42,7 @@ class Options:
     loss: str | None = None
     metric: str | None = None
     optimizer: str | None = None
+    class_weight: ClassWeight | None = None
     trainer: str = "auto"
     executor: str = "local"
     workers: int | None = None
@@ -55,6 +59,8 @@ class Options:
             raise unknown_name("trainer", self.trainer, TRAINERS)
         if self.initial not in INITIAL:
             raise unknown_name("initial", self.initial, INITIAL)
+        if self.class_weight is not None:
+            object.__setattr__(self, "class_weight", checked_class_weight(self.class_weight))
         executor = load("normcraft.executors", self.executor, what="executor")
         for what in ("workers", "trial_timeout"):
             if executor.SHARES_MEMORY and getattr(self, what) is not None:

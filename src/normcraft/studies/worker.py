@@ -11,7 +11,7 @@ from normcraft.data import Dataset
 from normcraft.executors import Group, OnEpoch
 from normcraft.records import TrialRecord, TrialSpec
 from normcraft.studies.best_models import Candidates
-from normcraft.trainers import Objective, Trainer, TrialData, make_trainer
+from normcraft.trainers import ClassWeight, Objective, Trainer, TrialData, make_trainer
 
 __all__ = ["MakeWorker", "Worker"]
 
@@ -27,6 +27,7 @@ class MakeWorker:
         initial: `"reinitialize"` or `"keep"`.
         candidates: Where models of good trials are left.
         speeds: How fast the forms of layers are, for the fused trainer.
+        class_weight: How much the samples of each class count in training; None for alike.
     """
 
     models: Mapping[str, keras.Model]
@@ -35,6 +36,7 @@ class MakeWorker:
     initial: str
     candidates: Candidates
     speeds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    class_weight: ClassWeight | None = None
 
     def __call__(self, on_epoch: OnEpoch) -> Worker:
         """Makes the worker.
@@ -91,7 +93,8 @@ class Worker:
 
     def _data_of(self, seed: int) -> TrialData:
         if self._data is None or self._data[0] != seed:
-            self._data = seed, TrialData.of_seed(self._parts.dataset, seed)
+            parts = self._parts
+            self._data = seed, TrialData.of_seed(parts.dataset, seed, parts.class_weight)
         return self._data[1]
 
 

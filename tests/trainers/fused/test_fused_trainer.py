@@ -129,6 +129,19 @@ def test_training_ends_where_the_loss_is_no_longer_finite(digits):
     assert steps < 10, "the optimizer counts the steps that were taken"
 
 
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_class_weights_are_those_of_fit_and_data_of_the_program(digits, one_hot):
+    y = np.eye(10, dtype="float32")[digits.y_train] if one_hot else digits.y_train
+    data = from_arrays(digits.x_train, y)
+    fused, fit = trainers(small_model(dropout=0.2), data, "before_activation")
+    for seed, weights in enumerate([{0: 4.0, 3: 0.0}, {0: 1.0, 5: 9.0}, "balanced"]):
+        trial, spec = TrialData.of_seed(data, seed, weights), spec_of("a", seed=seed)
+        with traced() as programs:
+            record = fused.train(spec, trial)
+        assert bool(programs) is (seed == 0), "other weights must not be compiled anew"
+        assert_alike(record, fit.train(spec, trial))
+
+
 @contextmanager
 def traced():
     """The programs that are traced inside of the context."""

@@ -21,7 +21,7 @@ from normcraft.trainers.fused.through import Carry, in_loops, step_by_step
 __all__ = ["Program", "State"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Data = tuple[Any, Any]
+Data = tuple[Any, ...]
 Logs = dict[str, Any]
 
 
@@ -68,7 +68,7 @@ class Program:
         Args:
             state: Where training stands; it may not be used again.
             factor: What a schedule of the learning rate is multiplied by.
-            data: Inputs and labels on the device.
+            data: Inputs, labels and perhaps weights of samples on the device.
             rows: Which of them.
 
         Returns:

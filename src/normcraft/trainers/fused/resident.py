@@ -11,7 +11,7 @@ import numpy as np
 
 from normcraft.data import Dataset
 
-__all__ = ["resident"]
+__all__ = ["put", "resident"]
 
 _PUT: WeakKeyDictionary[Dataset, dict[str, Any]] = WeakKeyDictionary()
 
@@ -29,11 +29,19 @@ def resident(dataset: Dataset, part: str) -> tuple[Any, Any]:
     held = _PUT.setdefault(dataset, {})
     if part not in held:
         arrays = getattr(dataset, f"x_{part}"), getattr(dataset, f"y_{part}")
-        held[part] = keras.tree.map_structure(_put, arrays)
+        held[part] = keras.tree.map_structure(put, arrays)
     x, y = held[part]
     return x, y
 
 
-def _put(array: Any) -> Any:
+def put(array: Any) -> Any:
+    """An array on the device.
+
+    Args:
+        array: Numbers.
+
+    Returns:
+        Floating-point numbers in Keras's `floatx`, others as JAX takes them.
+    """
     array = np.asarray(array)
     return jnp.asarray(array, keras.config.floatx() if array.dtype.kind == "f" else None)

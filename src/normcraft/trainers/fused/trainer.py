@@ -18,7 +18,7 @@ from normcraft.trainers.fused.measures import Measures
 from normcraft.trainers.fused.program import Program, State
 from normcraft.trainers.fused.program_cache import keep_programs
 from normcraft.trainers.fused.rate import Schedule, with_schedule
-from normcraft.trainers.fused.resident import resident
+from normcraft.trainers.fused.resident import put, resident
 from normcraft.trainers.fused.rows import Rows
 from normcraft.trainers.fused.speeds import Speeds, fastest
 from normcraft.trainers.objective import Objective
@@ -83,6 +83,8 @@ class FusedTrainer(Trainer):
         for variable, value in self._undrawn:
             variable.assign(value)
         super()._begin(spec, data)
+        weights = data.sample_weights
+        self._weights = () if weights is None else (put(weights),)
         self._state = State(*([v.value for v in variables] for variables in self._variables()))
 
     def _variables(self) -> tuple[list[Any], list[Any], list[Any]]:
@@ -101,7 +103,7 @@ class FusedTrainer(Trainer):
         for key, number in self._streams:
             seeds = np.array([site_seed(spec.seed, "dropout", key, epoch), 0], "uint32")
             self._state.non_trainable[number] = seeds
-        arrays = resident(data.dataset, "train")
+        arrays = *resident(data.dataset, "train"), *self._weights
         self._state, logs = self._compiled().train(self._state, self._factor, arrays, rows)
         return _numbers(logs)
 
