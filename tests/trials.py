@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from dataclasses import replace
 
 import keras
@@ -42,3 +44,23 @@ def trainer_of(model, placement: str, digits, **arguments) -> FitTrainer:
 def without_times(record: TrialRecord) -> TrialRecord:
     curve = tuple(replace(point, seconds=0.0) for point in record.curve)
     return replace(record, curve=curve, seconds=0.0, step_milliseconds=None)
+
+
+@contextmanager
+def traced():
+    """The programs that JAX traces inside of the context."""
+    import jax
+
+    names = []
+
+    class Listener(logging.Handler):
+        def emit(self, record):
+            names.append(record.getMessage())
+
+    logger, listener = logging.getLogger("jax._src.interpreters.pxla"), Listener()
+    logger.addHandler(listener)
+    try:
+        with jax.log_compiles():
+            yield names
+    finally:
+        logger.removeHandler(listener)

@@ -138,7 +138,7 @@ class Trainer(ABC):
         logs = self._evaluate(part, data)
         score = _finite(logs[self._objective.metric])
         if score is not None and self._objective.as_fraction:
-            score = _exact_share(score, len(keras.tree.flatten(data.judged_on(part)[1])[0]))
+            score = _exact_share(score, data.num_judged(part))
         return _finite(logs["loss"]), score
 
     def _judge(self, record: TrialRecord, last: Epoch, data: TrialData) -> TrialRecord:

@@ -13,7 +13,7 @@ import numpy as np
 from normcraft._core.keras_private import class_weight_to_sample_weights
 from normcraft.data import Dataset, batch_order, split, take
 from normcraft.records import TrialSpec
-from normcraft.surgery.probe import BATCH_SIZE
+from normcraft.surgery.probe import BATCH_SIZE, num_rows
 from normcraft.trainers.class_weight import ClassWeight, balanced_weights
 
 __all__ = ["TrialData"]
@@ -62,6 +62,17 @@ class TrialData:
         if part == "test":
             return self.dataset.x_test, self.dataset.y_test
         return self.x_validation, self.y_validation
+
+    def num_judged(self, part: str) -> int:
+        """How many samples judge; no inputs are copied for it.
+
+        Args:
+            part: `"validation"` or `"test"`.
+
+        Returns:
+            Their number.
+        """
+        return num_rows(self.dataset.y_test if part == "test" else self.y_validation)
 
     @cached_property
     def x_validation(self) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from contextlib import contextmanager
 from dataclasses import replace
 
 import keras
@@ -16,7 +14,7 @@ from normcraft import recipes
 from normcraft.data import from_arrays, load_dataset, take
 from normcraft.surgery import place
 from normcraft.trainers import FitTrainer, TrialData, ensure_compiled, find_objective
-from trials import small_model, spec_of, without_times
+from trials import small_model, spec_of, traced, without_times
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is JAX's trainer")
 
@@ -140,26 +138,6 @@ def test_class_weights_are_those_of_fit_and_data_of_the_program(digits, one_hot)
             record = fused.train(spec, trial)
         assert bool(programs) is (seed == 0), "other weights must not be compiled anew"
         assert_alike(record, fit.train(spec, trial))
-
-
-@contextmanager
-def traced():
-    """The programs that are traced inside of the context."""
-    import jax
-
-    names = []
-
-    class Listener(logging.Handler):
-        def emit(self, record):
-            names.append(record.getMessage())
-
-    logger, listener = logging.getLogger("jax._src.interpreters.pxla"), Listener()
-    logger.addHandler(listener)
-    try:
-        with jax.log_compiles():
-            yield names
-    finally:
-        logger.removeHandler(listener)
 
 
 def rates_of(optimizer, steps):

@@ -86,12 +86,13 @@ class Sides:
     def fused(self, values, rows):
         import jax.numpy as jnp
 
+        from normcraft.trainers.fused.feed import Chunk
         from normcraft.trainers.fused.program import State
         from normcraft.trainers.fused.rows import Rows
 
         state = State(*([jnp.array(array) for array in part] for part in values))
         data = jnp.asarray(self.x), jnp.asarray(self.y)
-        return self.program.train(state, 1.0, data, Rows.of(rows, BATCH))[0]
+        return self.program.train(state, 1.0, [Chunk(data, Rows.of(rows, BATCH))])[0]
 
     def apart(self, rows):
         """Largest relative difference after one step of both from here, by variable."""

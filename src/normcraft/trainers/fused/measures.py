@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import keras
 import numpy as np
 from jax import lax
@@ -13,6 +13,7 @@ from jax import lax
 from normcraft.kinds import batch
 from normcraft.surgery import keeps_statistics
 from normcraft.surgery.probe import Probe
+from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.forms import Chosen, in_forms
 from normcraft.trainers.fused.rows import Rows, take
 from normcraft.trainers.trainer import activation_tensors
@@ -45,12 +46,11 @@ class Measures:
         self._of_all = jax.jit(self._moments_of_all)
         self._read = jax.jit(self._all_activations)
 
-    def reestimate(self, x: Any, rows: Rows) -> bool:
-        """Replaces the statistics of the model's batch normalization by those over given rows.
+    def reestimate(self, chunks: Iterable[Chunk]) -> bool:
+        """Replaces the statistics of the model's batch normalization by those over given chunks.
 
         Args:
-            x: Inputs on the device.
-            rows: Which of them.
+            chunks: Data of which the first are inputs.
 
         Returns:
             Whether the model has any.
@@ -58,15 +58,27 @@ class Measures:
         if not self._probe.layers:
             return False
         values = [original.value for original, _ in self._links]
-        if self._looped:
-            parts = self._of_all(values, x, rows)
-        else:
-            parts = _joined([self._of_batch(values, x, some) for some in rows.each()])
-        for layer, found in zip(
-            self._probe.layers, self._probe.combined(jax.device_get(parts)), strict=True
-        ):
+        parts: list[list[Any]] = []
+        for data, rows in chunks:
+            parts += self._moments(values, data[0], rows)
+            del data  # let go of before the next chunk but one is made
+        joined = [np.concatenate(each) for each in zip(*parts, strict=True)]
+        for layer, found in zip(self._probe.layers, self._probe.combined(joined), strict=True):
             batch.set_statistics(layer, *found)
         return True
+
+    def _moments(self, values: list[Any], x: Any, rows: Rows) -> list[list[Array]]:
+        # Those of some batches each, with a row for every batch.
+        if not self._looped:
+            parts = [self._of_batch(values, x, some) for some in rows.each()]
+            return list(jax.device_get(parts))
+        found: list[list[Array]] = []
+        if rows.steps:
+            filled_up = jax.device_get(self._of_all(values, x, rows.batches))
+            found.append([part[: rows.steps] for part in filled_up])
+        if len(rows.rest):
+            found.append(jax.device_get(self._of_batch(values, x, rows.rest)))
+        return found
 
     def _moments_of_batch(self, values: list[Any], x: Any, some: Any) -> list[Any]:
         copies = [copy for _, copy in self._links]
@@ -74,16 +86,11 @@ class Measures:
         with in_forms(self._chosen), keras.StatelessScope(state_mapping=pairs):
             return self._probe.traced(take(x, some))
 
-    def _moments_of_all(self, values: list[Any], x: Any, rows: Rows) -> list[Any]:
+    def _moments_of_all(self, values: list[Any], x: Any, batches: Any) -> list[Any]:
         def of_batch(some: Any) -> list[Any]:
             return self._moments_of_batch(values, x, some)
 
-        parts = []
-        if len(rows.batches):
-            parts.append([part[:, 0] for part in lax.map(of_batch, rows.batches)])
-        if len(rows.rest):
-            parts.append(of_batch(rows.rest))
-        return _joined(parts)
+        return [part[:, 0] for part in lax.map(of_batch, batches)]
 
     def activations(self, x: Any) -> dict[str, Array]:
         """What comes out behind every activation.
@@ -104,8 +111,3 @@ class Measures:
         pairs = zip(self._model.variables, values, strict=True)
         with in_forms(self._chosen), keras.StatelessScope(state_mapping=list(pairs)):
             return list(keras.tree.flatten(self._reader(x, training=False)))
-
-
-def _joined(parts: list[list[Any]]) -> list[Any]:
-    # (batches, channels) of each value, from those of some batches each.
-    return [jnp.concatenate(values) for values in zip(*parts, strict=True)]

@@ -5,6 +5,7 @@ Seed, weights, batch order and learning rate are data, so all trials of the arm 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,15 +14,14 @@ import keras
 import numpy as np
 
 from normcraft._core.keras_private import learning_rate_source
+from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.forms import Chosen, in_forms
 from normcraft.trainers.fused.rate import Schedule, scaled, with_schedule
-from normcraft.trainers.fused.rows import Rows
 from normcraft.trainers.fused.through import Carry, in_loops, step_by_step
 
 __all__ = ["Program", "State"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Data = tuple[Any, ...]
 Logs = dict[str, Any]
 
 
@@ -62,35 +62,33 @@ class Program:
         self._test = through(self._test_step, gives_up=())
         self._finish = jax.jit(self._logs)
 
-    def train(self, state: State, factor: float, data: Data, rows: Rows) -> tuple[State, Logs]:
-        """Trains on all rows; ends early where the loss is no longer finite.
+    def train(self, state: State, factor: float, chunks: Iterable[Chunk]) -> tuple[State, Logs]:
+        """Trains on all chunks; ends early where the loss is no longer finite.
 
         Args:
             state: Where training stands; it may not be used again.
             factor: What a schedule of the learning rate is multiplied by.
-            data: Inputs, labels and perhaps weights of samples on the device.
-            rows: Which of them.
+            chunks: Inputs, labels and perhaps weights of samples.
 
         Returns:
-            The new state, and the mean loss and metrics over the rows.
+            The new state, and the mean loss and metrics over all chunks.
         """
         given = np.float32(factor)
-        *values, metrics = self._train((*state, self._metrics()), given, data, rows)
+        *values, metrics = self._train((*state, self._metrics()), given, chunks)
         return State(*values), self._finish(metrics)
 
-    def evaluate(self, state: State, data: Data, rows: Rows) -> Logs:
+    def evaluate(self, state: State, chunks: Iterable[Chunk]) -> Logs:
         """Loss and metrics at inference.
 
         Args:
             state: Where training stands.
-            data: Inputs and labels on the device.
-            rows: Which of them.
+            chunks: Inputs and labels.
 
         Returns:
-            Means over the rows.
+            Means over all chunks.
         """
         held = state.trainable, state.non_trainable
-        *_, metrics = self._test((*held, self._metrics()), np.float32(1), data, rows)
+        *_, metrics = self._test((*held, self._metrics()), np.float32(1), chunks)
         logs: Logs = self._finish(metrics)
         return logs
 

@@ -1,19 +1,46 @@
-"""A dataset's arrays on the device, put there once for all trials."""
+"""A dataset's arrays on the device, where it holds them, put there once for all trials."""
 
 from __future__ import annotations
 
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 
+from normcraft._core.memory import physical_memory
 from normcraft.data import Dataset
 
-__all__ = ["put", "resident"]
+__all__ = ["is_held", "put", "resident"]
 
+PARTS = ("train", "validation", "test")
 _PUT: WeakKeyDictionary[Dataset, dict[str, Any]] = WeakKeyDictionary()
+
+
+def is_held(dataset: Dataset) -> bool:
+    """Whether the arrays of a dataset take no more than half of the device's memory.
+
+    Args:
+        dataset: The data; of a stream the arrays that judge.
+
+    Returns:
+        True where they can be put there.
+    """
+    parts = (getattr(dataset, f"{xy}_{part}") for xy in "xy" for part in PARTS)
+    arrays = keras.tree.flatten([part for part in parts if part is not None])
+    return bool(sum(array.nbytes for array in arrays) <= device_memory() // 2)
+
+
+def device_memory() -> int:
+    """Bytes of memory that the device has.
+
+    Returns:
+        What JAX says; of a processor, the machine's.
+    """
+    known = jax.devices()[0].memory_stats() or {}
+    return int(known.get("bytes_limit", physical_memory()))
 
 
 def resident(dataset: Dataset, part: str) -> tuple[Any, Any]:

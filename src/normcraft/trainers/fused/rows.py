@@ -21,10 +21,12 @@ class Rows(NamedTuple):
     Attributes:
         batches: Indices, shape (steps, batch size).
         rest: Those of a last batch that is smaller, shape (samples,), perhaps none.
+        steps: How many of the batches are taken; the others fill up a shape.
     """
 
     batches: Any
     rest: Any
+    steps: int
 
     @classmethod
     def of(cls, order: Array, batch_size: int) -> Rows:
@@ -35,7 +37,24 @@ class Rows(NamedTuple):
         """
         whole = len(order) // batch_size * batch_size
         order = order.astype("int32")
-        return cls(order[:whole].reshape(-1, batch_size), order[whole:])
+        return cls(order[:whole].reshape(-1, batch_size), order[whole:], len(order) // batch_size)
+
+    @classmethod
+    def first(cls, samples: int, batch_size: int, capacity: int) -> Rows:
+        """The first samples of a chunk that has room for more.
+
+        Args:
+            samples: How many.
+            batch_size: Samples in a batch.
+            capacity: Batches in a chunk.
+
+        Returns:
+            Rows of one shape for all chunks, but for a batch that is smaller.
+        """
+        order = np.arange(capacity * batch_size, dtype="int32")
+        steps = samples // batch_size
+        rest = order[steps * batch_size : samples]
+        return cls(order.reshape(capacity, batch_size), rest, steps)
 
     def each(self) -> Iterator[Any]:
         """Batch by batch.
@@ -43,7 +62,7 @@ class Rows(NamedTuple):
         Yields:
             Indices of one batch.
         """
-        yield from self.batches
+        yield from self.batches[: self.steps]
         if len(self.rest):
             yield self.rest
 

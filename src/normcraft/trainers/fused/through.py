@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from normcraft.trainers.fused.rows import Rows, take
+from normcraft.trainers.fused.feed import Chunk
+from normcraft.trainers.fused.rows import take
 
 __all__ = ["Carry", "Step", "in_loops", "step_by_step"]
 
 Carry = tuple[list[Any], ...]
 Step = Callable[[Carry, Any, Any], Carry]
-Through = Callable[[Carry, Any, Any, Rows], Carry]
+Through = Callable[[Carry, Any, Iterable[Chunk]], Carry]
 SECONDS = 1.0  # that a program may run before Python, and Ctrl-C, have their turn
 FIRST = 64  # steps of the first run, whose speed is not known yet
 
@@ -30,13 +31,16 @@ def step_by_step(step: Step, gives_up: tuple[int, ...]) -> Through:
         gives_up: (0,) where what is carried is used up, else ().
 
     Returns:
-        From what is carried, the factor, data on the device and rows to what is carried in the end.
+        From what is carried, the factor and chunks of data to what is carried in the end.
     """
     one = _one(step, gives_up)
 
-    def through(carry: Carry, factor: Any, data: Any, rows: Rows) -> Carry:
-        for some in rows.each():
-            carry = one(carry, factor, data, some)
+    def through(carry: Carry, factor: Any, chunks: Iterable[Chunk]) -> Carry:
+        for data, rows in chunks:
+            for some in rows.each():
+                carry = one(carry, factor, data, some)
+            jax.block_until_ready(carry)
+            del data  # let go of before the next chunk but one is made
         return carry
 
     return through
@@ -51,7 +55,7 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, total: int) -> Through:
         total: Index of the sum of the losses in the last list that is carried.
 
     Returns:
-        From what is carried, the factor, data on the device and rows to what is carried in the end.
+        From what is carried, the factor and chunks of data to what is carried in the end.
     """
 
     def steps(carry: Carry, factor: Any, data: Any, batches: Any, begin: Any, end: Any) -> Carry:
@@ -68,17 +72,21 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, total: int) -> Through:
 
     many, one, pace = jax.jit(steps, donate_argnums=gives_up), _one(step, gives_up), _Pace()
 
-    def through(carry: Carry, factor: Any, data: Any, rows: Rows) -> Carry:
-        begin, batches = 0, jnp.asarray(rows.batches)
-        while begin < len(batches):
-            end = min(begin + pace.steps, len(batches))
-            started = time.perf_counter()
-            carry = many(carry, factor, data, batches, np.int32(begin), np.int32(end))
-            if not np.isfinite(carry[-1][total]):
-                return carry
-            pace.took(end - begin, time.perf_counter() - started)
-            begin = end
-        return one(carry, factor, data, rows.rest) if len(rows.rest) else carry
+    def through(carry: Carry, factor: Any, chunks: Iterable[Chunk]) -> Carry:
+        for data, rows in chunks:
+            begin, batches = 0, jnp.asarray(rows.batches)
+            while begin < rows.steps:
+                end = min(begin + pace.steps, rows.steps)
+                started = time.perf_counter()
+                carry = many(carry, factor, data, batches, np.int32(begin), np.int32(end))
+                if not np.isfinite(carry[-1][total]):
+                    return carry
+                pace.took(end - begin, time.perf_counter() - started)
+                begin = end
+            if len(rows.rest):
+                carry = one(carry, factor, data, rows.rest)
+            del data  # let go of before the next chunk but one is made
+        return carry
 
     return through
 

@@ -12,15 +12,13 @@ import numpy as np
 from normcraft._core.keras_private import learning_rate_source
 from normcraft.records import TrialSpec
 from normcraft.surgery import kept_variables, site_seed
-from normcraft.surgery.probe import even_batch_size
 from normcraft.trainers.fused.forms import left_to_library, places
 from normcraft.trainers.fused.measures import Measures
 from normcraft.trainers.fused.program import Program, State
 from normcraft.trainers.fused.program_cache import keep_programs
 from normcraft.trainers.fused.rate import Schedule, with_schedule
-from normcraft.trainers.fused.resident import put, resident
-from normcraft.trainers.fused.rows import Rows
 from normcraft.trainers.fused.speeds import Speeds, fastest
+from normcraft.trainers.fused.supply import Supply
 from normcraft.trainers.objective import Objective
 from normcraft.trainers.optimizer import scaled_schedule
 from normcraft.trainers.trainer import Logs, Trainer
@@ -32,7 +30,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class FusedTrainer(Trainer):
-    """Trains by compiled programs that take whole epochs, with the data on the device.
+    """Trains by compiled programs of many steps; the device holds the data, or is fed with them.
 
     Args:
         model: The arm's compiled model; it belongs to the trainer from now on. `why_not` says
@@ -83,8 +81,7 @@ class FusedTrainer(Trainer):
         for variable, value in self._undrawn:
             variable.assign(value)
         super()._begin(spec, data)
-        weights = data.sample_weights
-        self._weights = () if weights is None else (put(weights),)
+        self._supply = Supply(spec, data)
         self._state = State(*([v.value for v in variables] for variables in self._variables()))
 
     def _variables(self) -> tuple[list[Any], list[Any], list[Any]]:
@@ -99,12 +96,12 @@ class FusedTrainer(Trainer):
         return self._program
 
     def _train_epoch(self, spec: TrialSpec, data: TrialData, epoch: int) -> Logs:
-        rows = Rows.of(data.order(spec, epoch), spec.batch_size)
+        del data
         for key, number in self._streams:
             seeds = np.array([site_seed(spec.seed, "dropout", key, epoch), 0], "uint32")
             self._state.non_trainable[number] = seeds
-        arrays = *resident(data.dataset, "train"), *self._weights
-        self._state, logs = self._compiled().train(self._state, self._factor, arrays, rows)
+        with self._supply.training(epoch) as chunks:
+            self._state, logs = self._compiled().train(self._state, self._factor, chunks)
         return _numbers(logs)
 
     def _put_back(self) -> None:
@@ -113,21 +110,18 @@ class FusedTrainer(Trainer):
                 variable.assign(value)
 
     def _evaluate(self, part: str, data: TrialData) -> Logs:
-        order = data.validation if part == "validation" else None
-        arrays = resident(data.dataset, part if order is None else "train")
-        if order is None:
-            order = np.arange(len(keras.tree.flatten(arrays)[0]))
-        rows = Rows.of(order, even_batch_size(len(order)))
-        return _numbers(self._compiled().evaluate(self._state, arrays, rows))
+        del data
+        with self._supply.judging(part) as chunks:
+            return _numbers(self._compiled().evaluate(self._state, chunks))
 
     def _reestimate(self, spec: TrialSpec, data: TrialData) -> bool:
-        del spec
+        del spec, data
         self._put_back()
-        x, _ = resident(data.dataset, "train")
-        if self._measures.reestimate(x, Rows.of(data.rows, even_batch_size(len(data.rows)))):
+        with self._supply.inputs() as chunks:
+            has_statistics = self._measures.reestimate(chunks)
+        if has_statistics:
             self._state = State(*([v.value for v in variables] for variables in self._variables()))
-            return True
-        return False
+        return has_statistics
 
     def _activations(self, x: Any) -> dict[str, Array]:
         return self._measures.activations(x)
