@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from dataclasses import replace
 
 import keras
@@ -97,3 +99,23 @@ def assert_alike(ours, theirs, *, rtol=1e-4):
     assert list(ours.activations) == list(theirs.activations)
     for name, summary in theirs.activations.items():
         assert ours.activations[name] == pytest.approx(summary, rel=1e-3, abs=1e-4)
+
+
+@contextmanager
+def traced():
+    """The programs that JAX traces inside of the context."""
+    import jax
+
+    names = []
+
+    class Listener(logging.Handler):
+        def emit(self, record):
+            names.append(record.getMessage())
+
+    logger, listener = logging.getLogger("jax._src.interpreters.pxla"), Listener()
+    logger.addHandler(listener)
+    try:
+        with jax.log_compiles():
+            yield names
+    finally:
+        logger.removeHandler(listener)

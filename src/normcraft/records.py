@@ -78,7 +78,7 @@ class TrialSpec:
         shuffle: Whether the batch order is drawn from the seed; False replays the data's own order.
         model: Digest of the arm's configuration, compile settings included.
         initial: `"reinitialize"`, or the digest of the initial weights that are kept.
-        data: Fingerprint of the data and of how it is split.
+        data: Fingerprint of the data, of how it is split, and of the weights of its classes if any.
         metric: Name of the metric that judges.
         trainer: How the trial is trained (`"fused"` or `"fit"`).
         plan: Digest of the execution plan (threads, groups, kernels).

@@ -30,7 +30,14 @@ def again(text, **scope):
 
 
 plain = st.none() | st.text() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-values = st.recursive(plain, lambda each: st.lists(each) | st.lists(each).map(tuple))
+values = st.recursive(
+    plain,
+    lambda each: (
+        st.lists(each)
+        | st.lists(each).map(tuple)
+        | st.dictionaries(st.integers() | st.text(), each)
+    ),
+)
 
 
 @given(model=values, x=values, y=values, seeds=values)
@@ -44,7 +51,7 @@ def test_running_the_text_passes_the_same_arguments(model, x, y, seeds):
 
 
 def test_what_no_literal_says_is_named():
-    model, x = object(), np.zeros(3)
+    model, x = object(), {"a": np.zeros(3)}
     text = call_text(
         compare, {"model": model, "x": x, "y": "y", "seeds": 3, "grid": None, "verbose": False}
     )

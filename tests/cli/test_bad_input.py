@@ -340,6 +340,22 @@ def test_numbers_out_of_range(refused, option, value):
     refused(*compare(option, value))
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["balance", "", "0", "0=", "=1", "0=1,", "0=1;1=2", "0=-1", "0=nan", "0=inf", "0=1e400", "3=1",
+     "-1=1", "a=1", "0.5=1", "0=1,0=2", "0=x", "balanced,0=1", "0==1", "9" * 400 + "=1"],
+)  # fmt: skip
+def test_class_weights_that_cannot_be_used(refused, value):
+    refused(*compare("--class-weight", value), says="class weight")
+
+
+def test_class_weights_of_numbers_to_predict(refused):
+    np.savez("n.npz", x_train=X, y_train=np.linspace(0, 1, len(X)))
+    keras.Sequential([keras.Input((4,)), layers.Dense(1)]).save("n.keras")
+    arguments = compare("--class-weight", "balanced", model="n.keras", data="n.npz")
+    refused(*arguments, says="class weights need labels that are classes")
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "1e400", "small", ""])
 def test_tolerances_out_of_range(refused, value):
     refused("verify", "m.keras", "m.keras", "--tolerance", value, says="tolerance")

@@ -78,16 +78,6 @@ def test_text_goes_to_fit():
     assert choose_trainer("auto", [compiled()], data) == ("fit", "the inputs are no numbers")
 
 
-@on_jax
-def test_data_that_the_device_does_not_hold_go_to_fit(digits, monkeypatch):
-    size = sum(array.nbytes for array in (digits.x_train, digits.y_train))
-    for memory, name in ((2 * size, "fused"), (2 * size - 2, "fit")):
-        monkeypatch.setattr("normcraft.trainers.serves._device_memory", lambda m=memory: m)
-        chosen, reason = choose_trainer("auto", [compiled()], digits)
-        assert chosen == name
-    assert f"the data ({size:,} bytes) take more than half" in reason
-
-
 @pytest.mark.skipif(JAX, reason="here it can")
 def test_on_another_backend_it_says_so(digits):
     name = keras.backend.backend()

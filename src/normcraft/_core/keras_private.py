@@ -26,9 +26,11 @@ from keras.src.backend.common import global_state
 from keras.src.backend.common.variables import Variable as KerasVariable
 from keras.src.models.functional import Functional
 from keras.src.saving.serialization_lib import SafeModeScope
+from keras.src.trainers.data_adapters import data_adapter_utils
 
 __all__ = [
     "call_arguments",
+    "class_weight_to_sample_weights",
     "compile_arguments",
     "copy_operation",
     "counted_names",
@@ -53,6 +55,19 @@ __all__ = [
 
 Node = Any
 Tensor = Any
+
+
+def class_weight_to_sample_weights(y: Any, class_weight: Mapping[int, float]) -> Any:
+    """The weight of each sample, as `fit` makes it of `class_weight`.
+
+    Args:
+        y: Labels of one output.
+        class_weight: Weight by class; others weigh 1.
+
+    Returns:
+        An array of shape (samples,) in Keras's `floatx`.
+    """
+    return data_adapter_utils.class_weight_to_sample_weights(y, class_weight)
 
 
 def traced_function(model: keras.Model) -> Any | None:

@@ -67,6 +67,8 @@ def _literal(value: Any) -> str | None:
         return repr(str(value))
     if isinstance(value, list | tuple):
         return _sequence(value)
+    if isinstance(value, dict):
+        return _mapping(value)
     return _settings(value) if isinstance(value, Grid | Budget | Options) else None
 
 
@@ -79,6 +81,13 @@ def _sequence(value: list[Any] | tuple[Any, ...]) -> str | None:
     if isinstance(value, list):
         return f"[{text}]"
     return f"({text},)" if len(known) == 1 else f"({text})"
+
+
+def _mapping(value: dict[Any, Any]) -> str | None:
+    items = [(_literal(key), _literal(each)) for key, each in value.items()]
+    if any(None in item for item in items):
+        return None
+    return "{" + ", ".join(f"{key}: {text}" for key, text in items) + "}"
 
 
 def _settings(value: Any) -> str:

@@ -56,6 +56,10 @@ def compare(
     loss: Annotated[str | None, typer.Option(help="A Keras loss by name.")] = None,
     metric: Annotated[str | None, typer.Option(help="The Keras metric that judges.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="A Keras optimizer by name.")] = None,
+    class_weight: Annotated[
+        str | None,
+        typer.Option(help="Of the training loss: balanced, or CLASS=WEIGHT, comma-separated."),
+    ] = None,
     rescale: Annotated[
         str, typer.Option(help="auto scales integer images to [0, 1]; none leaves them raw.")
     ] = "auto",
@@ -128,6 +132,7 @@ def compare(
         loss=loss,
         metric=metric,
         optimizer=optimizer,
+        class_weight=_class_weight(class_weight),
         trainer=trainer,
         executor=executor,
         workers=workers,
@@ -197,6 +202,28 @@ def _numbers(what: str, text: str | None, *, whole: bool = False) -> tuple[float
         raise InputError(
             f"bad {what}", received=repr(text), expected=f"{noun} with commas between"
         ) from error
+
+
+def _class_weight(text: str | None) -> dict[int, float] | str | None:
+    words = _words("class weight", text) or ()
+    pairs = [word.partition("=")[::2] for word in words]
+    if text is None or "=" not in text:
+        return text
+    try:
+        weights = {int(number): float(weight) for number, weight in pairs}
+    except ValueError as error:
+        raise _bad_class_weight(text) from error
+    if len(weights) < len(pairs):
+        raise _bad_class_weight(text)
+    return weights
+
+
+def _bad_class_weight(text: str) -> InputError:
+    return InputError(
+        "bad class weight",
+        received=repr(text),
+        expected="balanced, or a number for each class once, as in 0=1,1=2.5",
+    )
 
 
 def _write(comparison: Comparison, page: Path, output: Path | None, *, force: bool) -> None:

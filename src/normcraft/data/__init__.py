@@ -8,7 +8,7 @@ from normcraft.data._arrays import from_arrays
 from normcraft.data._class_notes import class_notes
 from normcraft.data._dataset import Array, Arrays, Dataset, map_arrays
 from normcraft.data._from_source import from_source, validation_arrays
-from normcraft.data._labels import mapping_text
+from normcraft.data._labels import class_ids, mapping_text
 from normcraft.data._load import load_dataset
 from normcraft.data._order import batch_order
 from normcraft.data._prepare import prepare
@@ -22,6 +22,7 @@ __all__ = [
     "Dataset",
     "Stream",
     "batch_order",
+    "class_ids",
     "class_notes",
     "find_source",
     "from_arrays",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from normcraft._core.errors import InputError, unknown_name
 from normcraft._core.registry import members
 from normcraft.studies.design import check_number
-from normcraft.trainers import TRAINERS
+from normcraft.trainers import TRAINERS, ClassWeight, checked_class_weight
 
 __all__ = ["Options"]
 
@@ -23,6 +23,9 @@ class Options:
         loss: Name of a Keras loss in place of the compiled one.
         metric: Metric that judges, in place of the first compiled one.
         optimizer: Name of a Keras optimizer in place of the compiled one.
+        class_weight: How much the samples of each class count in the training loss, as in
+            `Model.fit`: a weight for each class, or `"balanced"` for n / (classes · count) over the
+            training labels of each trial. Validation and metrics are not weighted.
         trainer: `"fused"` (compiled programs, on JAX), `"fit"`, or `"auto"` for the first that can.
         executor: `"local"` in this process, `"processes"` in worker processes of one core each,
             `"auto"` for the faster of the two by measuring, where the fused trainer serves.
@@ -41,6 +44,7 @@ class Options:
     loss: str | None = None
     metric: str | None = None
     optimizer: str | None = None
+    class_weight: ClassWeight | None = None
     trainer: str = "auto"
     executor: str = "auto"
     workers: int | None = None
@@ -59,6 +63,8 @@ class Options:
             raise unknown_name("initial", self.initial, INITIAL)
         if self.executor not in EXECUTORS:
             raise unknown_name("executor", self.executor, EXECUTORS)
+        if self.class_weight is not None:
+            object.__setattr__(self, "class_weight", checked_class_weight(self.class_weight))
         for what in ("workers", "trial_timeout"):
             if self.executor in {"auto", "local"} and getattr(self, what) is not None:
                 raise InputError(

@@ -15,7 +15,6 @@ from normcraft.executors import Group, Job, processes
 from normcraft.records import TrialSpec
 from normcraft.studies.rehearsal import Rehearsal, Rehearsed
 from normcraft.studies.worker import MakeWorker
-from normcraft.trainers import TrialData
 
 __all__ = ["MEASURED", "Plan", "groups_of", "make_plan"]
 
@@ -68,11 +67,13 @@ def make_plan(
         The plan.
     """
     group = tuple({spec.arm: spec for spec in specs}.values())
-    if executor != "auto":
+    if executor != "auto" or parts.dataset.is_stream:
         parts = replace(parts, make=partial(Rehearsal, steps=False))
-        found = _here(parts, group) if executor == "local" else _there(parts, group, 1, travelling)
-        return Plan(executor, 1, found.speeds if found else {})
-    parts = replace(parts, together=_most_together(specs), make=Rehearsal)
+        if executor == "processes":
+            found = _there(parts, group, 1, travelling)
+            return Plan(executor, 1, found.speeds if found else {})
+        return Plan("local", 1, _here(parts, group).speeds)
+    parts = replace(parts, together=_most_together(parts, specs), make=Rehearsal)
     here = _here(parts, group)
     alone = here.seconds[here.together]
     left = alone * sum(_steps(spec, parts) for spec in specs)
@@ -126,7 +127,12 @@ def _there(parts: MakeWorker, group: Group, count: int, travelling: Travelling) 
     return None
 
 
-def _most_together(specs: Sequence[TrialSpec]) -> int:
+def _most_together(parts: MakeWorker, specs: Sequence[TrialSpec]) -> int:
+    # Weights of samples differ from seed to seed, and a feed serves one trial.
+    from normcraft.trainers.fused import is_held
+
+    if parts.class_weight is not None or not is_held(parts.dataset):
+        return 1
     counts: dict[str, int] = {}
     for spec in specs:
         counts[spec.arm] = counts.get(spec.arm, 0) + 1
@@ -134,5 +140,5 @@ def _most_together(specs: Sequence[TrialSpec]) -> int:
 
 
 def _steps(spec: TrialSpec, parts: MakeWorker) -> int:
-    samples = TrialData.of_seed(parts.dataset, spec.seed).num_samples
+    samples = parts.data(spec.seed).num_samples
     return spec.epochs * (spec.steps_per_epoch or math.ceil(samples / spec.batch_size))

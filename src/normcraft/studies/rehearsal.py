@@ -9,7 +9,6 @@ from typing import Any
 from normcraft.executors import Group, OnEpoch
 from normcraft.records import TrialSpec
 from normcraft.studies.worker import MakeWorker
-from normcraft.trainers import TrialData
 
 __all__ = ["Rehearsal", "Rehearsed"]
 
@@ -71,7 +70,7 @@ def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[int, float]:
     import jax
 
     on_cpu = jax.default_backend() == "cpu"
-    data = TrialData.of_seed(parts.dataset, spec.seed)
+    data = parts.data(spec.seed)
     found: dict[int, float] = {}
     for together in ON_CPU if on_cpu else ON_ACCELERATOR:
         if found and (together > parts.together or (on_cpu and found[1] > SHORT)):

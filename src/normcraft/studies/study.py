@@ -35,8 +35,10 @@ from normcraft.studies.worker import MakeWorker
 from normcraft.surgery import place
 from normcraft.trainers import (
     Objective,
+    check_class_weight,
     check_labels,
     choose_trainer,
+    class_weight_text,
     ensure_compiled,
     find_objective,
 )
@@ -118,6 +120,8 @@ class Study:
             optimizer=self.options.optimizer,
         )
         self.objective = self._objective(copy)
+        if self.options.class_weight is not None:
+            check_class_weight(self.options.class_weight, copy, dataset)
         self._built = {arm.arm.name: arm for arm in build_arms(copy, self.grid)}
         self.arms = tuple(built.arm for built in self._built.values())
         rates = self.grid.learning_rates or (initial_learning_rate(copy.optimizer),)
@@ -150,13 +154,20 @@ class Study:
             smallest_effect=self.options.smallest_effect,
             trainer=self.trainer,
             executor=self.options.executor,
-            notes=(*self.dataset.notes, *notes, *_arm_notes(self.arms)),
+            notes=(*self.dataset.notes, *notes, *self._weight_notes(), *_arm_notes(self.arms)),
             command=command,
         )
+
+    def _weight_notes(self) -> Iterator[str]:
+        if self.options.class_weight is not None:
+            weights = class_weight_text(self.options.class_weight)
+            yield f"class weights in the training loss (scores are not weighted): {weights}"
 
     def _specs(self, rates: Sequence[float], model: keras.Model) -> Iterator[TrialSpec]:
         """All trials, seed by seed: whenever a study is stopped, what is done is in pairs."""
         data = f"{self.dataset.fingerprint}/{'given' if self._split_is_given else 'fifth'}"
+        if self.options.class_weight is not None:
+            data += f"/class weights {class_weight_text(self.options.class_weight)}"
         initial = self.options.initial
         if initial == "keep":
             initial = _weights_digest(model)
@@ -262,7 +273,14 @@ class Study:
 
     def _parts(self, candidates: Candidates) -> MakeWorker:
         models = {name: built.model for name, built in self._built.items()}
-        return MakeWorker(models, self.dataset, self.objective, self.options.initial, candidates)
+        return MakeWorker(
+            models,
+            self.dataset,
+            self.objective,
+            self.options.initial,
+            candidates,
+            class_weight=self.options.class_weight,
+        )
 
     def _plan(self, store: Store, parts: MakeWorker, waiting: Sequence[TrialSpec]) -> Plan:
         """How the trials are executed; the same for all runs of a store."""

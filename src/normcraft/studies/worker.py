@@ -12,7 +12,7 @@ from normcraft.data import Dataset
 from normcraft.executors import Group, OnEpoch
 from normcraft.records import TrialRecord, TrialSpec
 from normcraft.studies.best_models import Candidates
-from normcraft.trainers import Objective, Trainer, Trial, TrialData, make_trainer
+from normcraft.trainers import ClassWeight, Objective, Trainer, Trial, TrialData, make_trainer
 
 __all__ = ["MakeWorker", "Worker"]
 
@@ -31,6 +31,7 @@ class MakeWorker:
         initial: `"reinitialize"` or `"keep"`.
         candidates: Where models of good trials are left.
         speeds: How fast the forms of layers are, for the fused trainer.
+        class_weight: How much the samples of each class count in training; None for alike.
         together: How many trials it trains at once.
         make: Makes the worker of these parts.
     """
@@ -41,6 +42,7 @@ class MakeWorker:
     initial: str
     candidates: Candidates
     speeds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    class_weight: ClassWeight | None = None
     together: int = 1
     make: Callable[[MakeWorker, OnEpoch], Any] | None = None
 
@@ -54,6 +56,17 @@ class MakeWorker:
             A worker.
         """
         return (self.make or Worker)(self, on_epoch)
+
+    def data(self, seed: int) -> TrialData:
+        """The data of a seed's trials.
+
+        Args:
+            seed: The seed.
+
+        Returns:
+            What trains and what validates.
+        """
+        return TrialData.of_seed(self.dataset, seed, self.class_weight)
 
     def trainer(self, spec: TrialSpec, together: int) -> Trainer:
         """The trainer of an arm.
@@ -134,7 +147,7 @@ class Worker:
 
     def _data_of(self, seed: int) -> TrialData:
         if seed not in self._data:
-            self._data[seed] = TrialData.of_seed(self._parts.dataset, seed)
+            self._data[seed] = self._parts.data(seed)
         return self._data[seed]
 
 

@@ -1,6 +1,12 @@
 """How a trial is trained: `fit` serves every backend, `fused` is faster on JAX."""
 
 from normcraft.trainers.choice import TRAINERS, choose_trainer, make_trainer
+from normcraft.trainers.class_weight import (
+    ClassWeight,
+    check_class_weight,
+    checked_class_weight,
+    class_weight_text,
+)
 from normcraft.trainers.fit import FitTrainer
 from normcraft.trainers.objective import (
     Objective,
@@ -14,13 +20,17 @@ from normcraft.trainers.trial_data import TrialData
 
 __all__ = [
     "TRAINERS",
+    "ClassWeight",
     "FitTrainer",
     "Objective",
     "Trainer",
     "Trial",
     "TrialData",
+    "check_class_weight",
     "check_labels",
+    "checked_class_weight",
     "choose_trainer",
+    "class_weight_text",
     "ensure_compiled",
     "find_objective",
     "loss_name",

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import keras
 
 from normcraft._core.keras_private import learning_rate_source
-from normcraft._core.memory import physical_memory
 from normcraft.data import Dataset
 
 __all__ = ["why_not"]
 
-PARTS = ("train", "validation", "test")
 # What a subclass may compute in its own way, and `fit` would call from Python.
 OWN_STEPS = ("train_step", "test_step", "fit", "evaluate", "make_train_function")
 
@@ -30,28 +27,11 @@ def why_not(models: Iterable[keras.Model], dataset: Dataset) -> str | None:
     """
     if keras.backend.backend() != "jax":
         return f"it needs the JAX backend, and this is {keras.backend.backend()}"
-    if dataset.is_stream:
-        return "the data are streamed"
     if any(array.dtype.kind not in "fiub" for array in keras.tree.flatten(dataset.x_train)):
         return "the inputs are no numbers"
-    size = sum(array.nbytes for array in _arrays(dataset))
-    if size > (limit := _device_memory() // 2):
-        return f"the data ({size:,} bytes) take more than half of the device's memory ({limit:,})"
     if keras.distribution.distribution() is not None:
         return "the model is distributed over devices"
     return next((reason for model in models for reason in _reasons(model)), None)
-
-
-def _arrays(dataset: Dataset) -> list[Any]:
-    parts = (getattr(dataset, f"{xy}_{part}") for xy in "xy" for part in PARTS)
-    return [array for part in parts if part is not None for array in keras.tree.flatten(part)]
-
-
-def _device_memory() -> int:
-    import jax
-
-    known = jax.devices()[0].memory_stats() or {}
-    return int(known.get("bytes_limit", physical_memory()))
 
 
 def _reasons(model: keras.Model) -> Iterator[str]:

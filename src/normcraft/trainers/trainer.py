@@ -189,7 +189,7 @@ class Trainer(ABC):
     def _score(self, logs: Logs, part: str, data: TrialData) -> float | None:
         score = _finite(logs[self._objective.metric])
         if score is not None and self._objective.as_fraction:
-            score = _exact_share(score, len(keras.tree.flatten(data.judged_on(part)[1])[0]))
+            score = _exact_share(score, data.num_judged(part))
         return score
 
     def _judge(self, trials: Trials, curves: list[list[Epoch]]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from normcraft._core.keras_private import class_weight_to_sample_weights
 from normcraft.data import Dataset, batch_order, split, take
 from normcraft.records import TrialSpec
-from normcraft.surgery.probe import BATCH_SIZE
+from normcraft.surgery.probe import BATCH_SIZE, num_rows
+from normcraft.trainers.class_weight import ClassWeight, balanced_weights
 
 __all__ = ["TrialData"]
 
@@ -27,22 +29,26 @@ class TrialData:
         dataset: The whole data.
         training: Indices into the dataset's training data; None for all of it.
         validation: Indices likewise; None where the dataset has validation data of its own.
+        class_weight: How much the samples of each class count in training; None for alike.
     """
 
     dataset: Dataset
     training: Array | None = None
     validation: Array | None = None
+    class_weight: ClassWeight | None = None
 
     @classmethod
-    def of_seed(cls, dataset: Dataset, seed: int) -> TrialData:
+    def of_seed(
+        cls, dataset: Dataset, seed: int, class_weight: ClassWeight | None = None
+    ) -> TrialData:
         """The split of a seed: validation data that were given, else a fifth, stratified by label.
 
         Returns:
             The data of that seed's trials.
         """
         if dataset.x_validation is not None:
-            return cls(dataset)
-        return cls(dataset, *split(dataset.y_train, seed=seed))
+            return cls(dataset, class_weight=class_weight)
+        return cls(dataset, *split(dataset.y_train, seed=seed), class_weight)
 
     def judged_on(self, part: str) -> tuple[Any, Any]:
         """Inputs and labels that judge.
@@ -56,6 +62,17 @@ class TrialData:
         if part == "test":
             return self.dataset.x_test, self.dataset.y_test
         return self.x_validation, self.y_validation
+
+    def num_judged(self, part: str) -> int:
+        """How many samples judge; no inputs are copied for it.
+
+        Args:
+            part: `"validation"` or `"test"`.
+
+        Returns:
+            Their number.
+        """
+        return num_rows(self.dataset.y_test if part == "test" else self.y_validation)
 
     @cached_property
     def x_validation(self) -> Any:
@@ -91,12 +108,35 @@ class TrialData:
         for epoch in range(spec.epochs):
             if stream is None or endless is None:
                 # Nothing here holds on to the arrays of an epoch while the next are made.
-                yield dict(zip("xy", self.epoch(spec, epoch), strict=True), batch_size=size)
+                arrays = dict(zip("xy", self.epoch(spec, epoch), strict=True))
+                yield {**arrays, "batch_size": size, "class_weight": self.weight_of_class}
             else:
                 # Told how many, `fit` does not run into the end: TensorFlow would count a step.
                 batches = islice(endless, steps) if steps else stream.batches(size)
                 number = steps or stream.num_batches(size)
-                yield {"x": _begun(batches), "steps_per_epoch": number}
+                yield {"x": _begun(self._weighted(batches)), "steps_per_epoch": number}
+
+    @cached_property
+    def weight_of_class(self) -> Mapping[int, float] | None:
+        """How much samples of each class count in training, as `Model.fit` takes it."""
+        if isinstance(self.class_weight, str):
+            return balanced_weights(self.labels)
+        return self.class_weight
+
+    @cached_property
+    def sample_weights(self) -> Any:
+        """An array: the weight of each sample of the dataset's training data; None for alike."""
+        return self._weights(self.dataset.y_train)
+
+    def _weights(self, y: Any) -> Any:
+        weights = self.weight_of_class
+        return None if weights is None else class_weight_to_sample_weights(y, weights)
+
+    def _weighted(self, batches: Iterator[Any]) -> Iterator[Any]:
+        # `fit` itself weighs the classes of arrays alone.
+        if self.class_weight is None:
+            return batches
+        return ((x, y, self._weights(y)) for x, y in batches)
 
     def epoch(self, spec: TrialSpec, epoch: int) -> tuple[Any, Any]:
         """Inputs and labels of one epoch, in the order that the seed and the epoch give.
@@ -155,7 +195,9 @@ class TrialData:
         Returns:
             Those of all training data; of a stream those of the validation data.
         """
-        return self.y_validation if self.dataset.is_stream else self.everything()[1]
+        if self.dataset.is_stream:
+            return self.y_validation
+        return take(self.dataset.y_train, self.rows)
 
     def sample(self, size: int) -> Any:
         """Inputs of the first training samples.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from contextlib import contextmanager
 from dataclasses import replace
 
 import keras
@@ -20,6 +18,7 @@ from trials import (
     ours_are_faster,
     small_model,
     spec_of,
+    traced,
     trainers,
     without_times,
 )
@@ -104,24 +103,17 @@ def test_training_ends_where_the_loss_is_no_longer_finite(digits):
     assert steps < 10, "the optimizer counts the steps that were taken"
 
 
-@contextmanager
-def traced():
-    """The programs that are traced inside of the context."""
-    import jax
-
-    names = []
-
-    class Listener(logging.Handler):
-        def emit(self, record):
-            names.append(record.getMessage())
-
-    logger, listener = logging.getLogger("jax._src.interpreters.pxla"), Listener()
-    logger.addHandler(listener)
-    try:
-        with jax.log_compiles():
-            yield names
-    finally:
-        logger.removeHandler(listener)
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_class_weights_are_those_of_fit_and_data_of_the_program(digits, one_hot):
+    y = np.eye(10, dtype="float32")[digits.y_train] if one_hot else digits.y_train
+    data = from_arrays(digits.x_train, y)
+    fused, fit = trainers(small_model(dropout=0.2), data, "before_activation")
+    for seed, weights in enumerate([{0: 4.0, 3: 0.0}, {0: 1.0, 5: 9.0}, "balanced"]):
+        trial, spec = TrialData.of_seed(data, seed, weights), spec_of("a", seed=seed)
+        with traced() as programs:
+            record = fused.train(spec, trial)
+        assert bool(programs) is (seed == 0), "other weights must not be compiled anew"
+        assert_alike(record, fit.train(spec, trial))
 
 
 def rates_of(optimizer, steps):
@@ -214,7 +206,7 @@ def test_frozen_layers_keep_their_weights_though_a_trial_failed(digits, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("normcraft.trainers.fused.trainer._numbers", interrupted)
+        patch.setattr("normcraft.trainers.fused.trainer.apart", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fused.train(spec, data)
     assert without_times(fused.train(spec, data)) == without_times(first)

@@ -88,12 +88,15 @@ class Sides:
     def fused(self, values, rows):
         import jax.numpy as jnp
 
+        from normcraft.trainers.fused.feed import Chunk
+        from normcraft.trainers.fused.lanes import apart, joined
         from normcraft.trainers.fused.program import State
         from normcraft.trainers.fused.rows import Rows
 
-        state = State(*([jnp.array(array) for array in part] for part in values))
+        state = joined([State(*values)])
         data = jnp.asarray(self.x), jnp.asarray(self.y)
-        return self.program.train(state, 1.0, data, Rows.of(rows, BATCH))[0]
+        chunk = Chunk(data, Rows.of(rows[None], BATCH))
+        return apart(self.program.train(state, np.ones(1, "float32"), [chunk])[0], 1)[0]
 
     def apart(self, rows):
         """Largest relative difference after one step of both from here, by variable."""

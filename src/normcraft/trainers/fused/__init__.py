@@ -1,6 +1,7 @@
 """Trials as compiled programs on JAX: whole epochs a call, data on the device."""
 
+from normcraft.trainers.fused.resident import is_held
 from normcraft.trainers.fused.speeds import measure_speeds
 from normcraft.trainers.fused.trainer import FusedTrainer
 
-__all__ = ["FusedTrainer", "measure_speeds"]
+__all__ = ["FusedTrainer", "is_held", "measure_speeds"]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import keras
 import numpy as np
 from jax import lax
 
 from normcraft.surgery import keeps_statistics
 from normcraft.surgery.probe import Probe
+from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.forms import Chosen, in_forms
 from normcraft.trainers.fused.lanes import apart, in_lanes
 from normcraft.trainers.fused.rows import Rows, take
@@ -54,24 +54,36 @@ class Measures:
         """The layers of the model that have statistics."""
         return self._probe.layers
 
-    def statistics(self, values: Values, x: Any, rows: Rows) -> Iterator[list[Any]]:
-        """The statistics of each of `layers` over given rows.
+    def statistics(self, values: Values, chunks: Iterable[Chunk]) -> Iterator[list[Any]]:
+        """The statistics of each of `layers` over given data.
 
         Args:
             values: Of the model's variables.
-            x: Inputs on the device.
-            rows: Which of them.
+            chunks: Data of which the first are inputs.
 
         Yields:
             Of each trial the mean and variance for each layer.
         """
         held = [values[id(original)] for original, _ in self._links]
-        if self._looped:
-            parts = self._of_all(held, x, rows)
-        else:
-            parts = _joined([self._of_batch(held, x, some) for some in rows.each()])
-        for lane in zip(*jax.device_get(parts), strict=True):
+        parts: list[list[Array]] = []
+        for data, rows in chunks:
+            parts += self._of_chunk(held, data[0], rows)
+            del data  # let go of before the next chunk but one is made
+        joined = [np.concatenate(each, axis=1) for each in zip(*parts, strict=True)]
+        for lane in zip(*joined, strict=True):
             yield self._probe.combined(list(lane))
+
+    def _of_chunk(self, values: list[Any], x: Any, rows: Rows) -> list[list[Array]]:
+        # Those of some batches each, shape (trials, batches, channels).
+        if not self._looped:
+            return list(jax.device_get([self._of_batch(values, x, some) for some in rows.each()]))
+        found: list[list[Array]] = []
+        if rows.steps:
+            filled_up = jax.device_get(self._of_all(values, x, rows.batches))
+            found.append([part[:, : rows.steps] for part in filled_up])
+        if rows.rest.size:
+            found.append(jax.device_get(self._of_batch(values, x, rows.rest)))
+        return found
 
     def _moments_of_batch(self, values: list[Any], x: Any, some: Any) -> list[Any]:
         copies = [copy for _, copy in self._links]
@@ -79,18 +91,12 @@ class Measures:
         with in_forms(self._chosen), keras.StatelessScope(state_mapping=pairs):
             return self._probe.traced(take(x, some))
 
-    def _moments_of_all(self, values: list[Any], x: Any, rows: Rows) -> list[Any]:
+    def _moments_of_all(self, values: list[Any], x: Any, batches: Any) -> list[Any]:
         def of_batch(some: Any) -> list[Any]:
             parts: list[Any] = self._moments(values, x, some)
             return parts
 
-        parts = []
-        if len(rows.batches):
-            found = lax.map(of_batch, rows.batches)
-            parts.append([part[:, :, 0].swapaxes(0, 1) for part in found])
-        if rows.rest.size:
-            parts.append(of_batch(rows.rest))
-        return _joined(parts)
+        return [part[:, :, 0].swapaxes(0, 1) for part in lax.map(of_batch, batches)]
 
     def activations(self, values: Values, x: Any) -> list[dict[str, Array]]:
         """What comes out behind every activation.
@@ -112,8 +118,3 @@ class Measures:
         pairs = zip(self._model.variables, values, strict=True)
         with in_forms(self._chosen), keras.StatelessScope(state_mapping=list(pairs)):
             return list(keras.tree.flatten(self._reader(x, training=False)))
-
-
-def _joined(parts: list[list[Any]]) -> list[Any]:
-    # (trials, batches, channels) of each value, from those of some batches each.
-    return [jnp.concatenate(values, axis=1) for values in zip(*parts, strict=True)]

@@ -6,6 +6,7 @@ Seed, weights, batch order and learning rate are data, so all trials of the arm 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from functools import partial
 from statistics import median
 from typing import Any, NamedTuple
@@ -15,16 +16,15 @@ import keras
 import numpy as np
 
 from normcraft._core.keras_private import learning_rate_source
+from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.forms import Chosen, in_forms
 from normcraft.trainers.fused.lanes import in_lanes, joined
 from normcraft.trainers.fused.rate import Schedule, scaled, with_schedule
-from normcraft.trainers.fused.rows import Rows
 from normcraft.trainers.fused.through import Carry, in_loops, step_by_step
 
 __all__ = ["Program", "State"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Data = tuple[Any, Any]
 Logs = dict[str, Any]
 PROBED = 4  # steps that tell roughly how long one takes
 
@@ -69,29 +69,27 @@ class Program:
         self._test = through(self._test_step, gives_up=(), lanes=lanes)
         self._finish = jax.jit(in_lanes(self._logs, lanes, (0,)))
 
-    def train(self, state: State, factors: Any, data: Data, rows: Rows) -> tuple[State, Logs]:
-        """Trains on all rows; ends early where no loss is finite any more.
+    def train(self, state: State, factors: Any, chunks: Iterable[Chunk]) -> tuple[State, Logs]:
+        """Trains on all chunks; ends early where no loss is finite any more.
 
         Args:
             state: Where training stands, of all trials; it may not be used again.
             factors: What a schedule of the learning rate is multiplied by, of each trial.
-            data: Inputs and labels on the device.
-            rows: Which of them.
+            chunks: Inputs, labels and perhaps weights of samples.
 
         Returns:
-            The new state, and the mean loss and metrics of each trial over its rows.
+            The new state, and the mean loss and metrics of each trial over all chunks.
         """
-        *values, metrics = self._train((*state, self._metrics()), factors, data, rows)
+        *values, metrics = self._train((*state, self._metrics()), factors, chunks)
         return State(*values), self._finish(metrics)
 
-    def step_seconds(self, state: State, factors: Any, data: Data, rows: Rows) -> float:
+    def step_seconds(self, state: State, factors: Any, chunk: Chunk) -> float:
         """How long a step takes, once it is compiled.
 
         Args:
             state: Where training stands, of all trials; it may not be used again.
             factors: What a schedule of the learning rate is multiplied by, of each trial.
-            data: Inputs and labels on the device.
-            rows: Which of them; some steps of these are taken.
+            chunk: Data; some of its steps are taken.
 
         Returns:
             Seconds of a step of all trials, the median of three runs of half a second in all.
@@ -101,28 +99,27 @@ class Program:
         def seconds(steps: int) -> float:
             nonlocal carry
             started = time.perf_counter()
-            carry = jax.block_until_ready(self._train(carry, factors, data, rows, steps))
+            carry = jax.block_until_ready(self._train(carry, factors, [chunk], steps))
             return (time.perf_counter() - started) / steps
 
-        most = len(rows.batches)
+        most = chunk.rows.steps
         seconds(min(PROBED, most))  # compiles
         one = seconds(min(PROBED, most))
         return median(seconds(max(1, min(most, int(1 / (6 * one))))) for _ in range(3))
 
-    def evaluate(self, state: State, data: Data, rows: Rows) -> Logs:
+    def evaluate(self, state: State, chunks: Iterable[Chunk]) -> Logs:
         """Loss and metrics at inference.
 
         Args:
             state: Where training stands, of all trials.
-            data: Inputs and labels on the device.
-            rows: Which of them.
+            chunks: Inputs and labels.
 
         Returns:
-            Means over the rows of each trial.
+            Means over all chunks of each trial.
         """
         held = state.trainable, state.non_trainable
         factors = np.ones(self._lanes, "float32")
-        *_, metrics = self._test((*held, self._metrics()), factors, data, rows)
+        *_, metrics = self._test((*held, self._metrics()), factors, chunks)
         logs: Logs = self._finish(metrics)
         return logs
 

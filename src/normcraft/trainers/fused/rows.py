@@ -21,10 +21,12 @@ class Rows(NamedTuple):
     Attributes:
         batches: Indices, shape (steps, trials, batch size).
         rest: Those of a last batch that is smaller, shape (trials, samples), perhaps none.
+        steps: How many of the batches are taken; the others fill up a shape.
     """
 
     batches: Any
     rest: Any
+    steps: int
 
     @classmethod
     def of(cls, order: Array, batch_size: int) -> Rows:
@@ -38,10 +40,27 @@ class Rows(NamedTuple):
             The rows.
         """
         trials, samples = order.shape
-        whole = samples // batch_size * batch_size
+        steps = samples // batch_size
         order = order.astype("int32")
-        batches = order[:, :whole].reshape(trials, -1, batch_size)
-        return cls(batches.swapaxes(0, 1), order[:, whole:])
+        batches = order[:, : steps * batch_size].reshape(trials, steps, batch_size)
+        return cls(batches.swapaxes(0, 1), order[:, steps * batch_size :], steps)
+
+    @classmethod
+    def first(cls, samples: int, batch_size: int, capacity: int) -> Rows:
+        """The first samples of a chunk of one trial that has room for more.
+
+        Args:
+            samples: How many.
+            batch_size: Samples in a batch.
+            capacity: Batches in a chunk.
+
+        Returns:
+            Rows of one shape for all chunks, but for a batch that is smaller.
+        """
+        order = np.arange(capacity * batch_size, dtype="int32")
+        steps = samples // batch_size
+        rest = order[steps * batch_size : samples]
+        return cls(order.reshape(capacity, 1, batch_size), rest[None], steps)
 
     def each(self) -> Iterator[Any]:
         """Batch by batch.
@@ -49,7 +68,7 @@ class Rows(NamedTuple):
         Yields:
             Indices of one batch, shape (trials, samples).
         """
-        yield from self.batches
+        yield from self.batches[: self.steps]
         if self.rest.size:
             yield self.rest
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.lanes import in_lanes
-from normcraft.trainers.fused.rows import Rows, take
+from normcraft.trainers.fused.rows import take
 
 __all__ = ["Carry", "Step", "in_loops", "step_by_step"]
 
@@ -33,14 +34,19 @@ def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int) -> Throug
         lanes: How many trials it is done for.
 
     Returns:
-        From what all trials carry, their factors, data on the device, rows, and the most steps to
-        take (None for all) to what they carry in the end.
+        From what all trials carry, their factors, chunks of data and the most steps to take of a
+        chunk (None for all) to what they carry in the end.
     """
     one = jax.jit(_batch_of_each(step, lanes), donate_argnums=gives_up)
 
-    def through(carry: Carry, factor: Any, data: Any, rows: Rows, most: int | None = None) -> Carry:
-        for some in islice(rows.each(), most):
-            carry = one(carry, factor, data, some)
+    def through(
+        carry: Carry, factor: Any, chunks: Iterable[Chunk], most: int | None = None
+    ) -> Carry:
+        for data, rows in chunks:
+            for some in islice(rows.each(), most):
+                carry = one(carry, factor, data, some)
+            jax.block_until_ready(carry)
+            del data  # let go of before the next chunk but one is made
         return carry
 
     return through
@@ -56,8 +62,8 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -
         total: Index of the sum of the losses in the last list that is carried.
 
     Returns:
-        From what all trials carry, their factors, data on the device, rows, and the most steps to
-        take (None for all) to what they carry in the end.
+        From what all trials carry, their factors, chunks of data and the most steps to take of a
+        chunk (None for all) to what they carry in the end.
     """
     batch_of_each = _batch_of_each(step, lanes)
 
@@ -76,18 +82,24 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -
     many, one = (jax.jit(f, donate_argnums=gives_up) for f in (steps, batch_of_each))
     pace = _Pace()
 
-    def through(carry: Carry, factor: Any, data: Any, rows: Rows, most: int | None = None) -> Carry:
-        begin, batches = 0, jnp.asarray(rows.batches)
-        last = len(batches) if most is None else min(most, len(batches))
-        while begin < last:
-            end = min(begin + pace.steps, last)
-            started = time.perf_counter()
-            carry = many(carry, factor, data, batches, np.int32(begin), np.int32(end))
-            if not np.isfinite(carry[-1][total]).any():
-                return carry
-            pace.took(end - begin, time.perf_counter() - started)
-            begin = end
-        return one(carry, factor, data, rows.rest) if most is None and rows.rest.size else carry
+    def through(
+        carry: Carry, factor: Any, chunks: Iterable[Chunk], most: int | None = None
+    ) -> Carry:
+        for data, rows in chunks:
+            begin, batches = 0, jnp.asarray(rows.batches)
+            last = rows.steps if most is None else min(most, rows.steps)
+            while begin < last:
+                end = min(begin + pace.steps, last)
+                started = time.perf_counter()
+                carry = many(carry, factor, data, batches, np.int32(begin), np.int32(end))
+                if not np.isfinite(carry[-1][total]).any():
+                    return carry
+                pace.took(end - begin, time.perf_counter() - started)
+                begin = end
+            if most is None and rows.rest.size:
+                carry = one(carry, factor, data, rows.rest)
+            del data  # let go of before the next chunk but one is made
+        return carry
 
     return through
 

@@ -12,16 +12,14 @@ from normcraft._core.keras_private import learning_rate_source
 from normcraft.kinds import batch
 from normcraft.records import TrialSpec
 from normcraft.surgery import kept_variables, site_seed
-from normcraft.surgery.probe import even_batch_size
 from normcraft.trainers.fused.forms import left_to_library, places
 from normcraft.trainers.fused.lanes import apart, joined
 from normcraft.trainers.fused.measures import Measures
 from normcraft.trainers.fused.program import Program, State
 from normcraft.trainers.fused.program_cache import keep_programs
 from normcraft.trainers.fused.rate import Schedule, with_schedule
-from normcraft.trainers.fused.resident import resident
-from normcraft.trainers.fused.rows import Rows
 from normcraft.trainers.fused.speeds import Speeds, fastest
+from normcraft.trainers.fused.supply import Supply
 from normcraft.trainers.objective import Objective
 from normcraft.trainers.optimizer import scaled_schedule
 from normcraft.trainers.trainer import ACTIVATION_SAMPLES, Logs, Trainer, Trial, Trials
@@ -98,9 +96,9 @@ class FusedTrainer(Trainer):
         """
         self._begin([Trial(spec, data)])
         self._chance(data)  # metrics are built when they are first used
-        arrays = resident(data.dataset, "train")
-        rows = self._rows([data.order(spec, 0)], spec.batch_size)
-        step = self._compiled().step_seconds(self._state, self._factors, arrays, rows)
+        with self._supply.training(0) as chunks:
+            chunk = next(iter(chunks))
+        step = self._compiled().step_seconds(self._state, self._factors, chunk)
         return step / self.together
 
     def _begin(self, trials: Trials) -> None:
@@ -108,6 +106,7 @@ class FusedTrainer(Trainer):
         # A group that is not full has its last trial several times: nothing is compiled anew.
         begun += begun[-1:] * (self.together - len(begun))
         states, factors = zip(*begun, strict=True)
+        self._supply = Supply(trials, self.together)
         self._state = joined(states)
         self._factors = np.array(factors, "float32")
 
@@ -134,38 +133,28 @@ class FusedTrainer(Trainer):
         return self._program
 
     def _train_epoch(self, trials: Trials, epoch: int) -> list[Logs]:
-        orders = [data.order(spec, epoch) for spec, data in trials]
         for key, number in self._streams:
             seeds = [[site_seed(spec.seed, "dropout", key, epoch), 0] for spec, _ in trials]
             self._state.non_trainable[number] = np.array(self._full(seeds), "uint32")
-        arrays = resident(trials[0].data.dataset, "train")
-        rows = self._rows(orders, trials[0].spec.batch_size)
-        self._state, logs = self._compiled().train(self._state, self._factors, arrays, rows)
+        with self._supply.training(epoch) as chunks:
+            self._state, logs = self._compiled().train(self._state, self._factors, chunks)
         return apart(logs, len(trials))
 
     def _full(self, parts: list[Any]) -> list[Any]:
         return parts + parts[-1:] * (self.together - len(parts))
 
-    def _rows(self, orders: list[Array], batch_size: int) -> Rows:
-        return Rows.of(np.stack(self._full(orders)), batch_size)
-
     def _evaluate(self, part: str, trials: Trials) -> list[Logs]:
-        validations = [data.validation if part == "validation" else None for _, data in trials]
-        split = validations[0] is not None
-        arrays = resident(trials[0].data.dataset, "train" if split else part)
-        everything = np.arange(len(keras.tree.flatten(arrays)[0]))
-        orders = [everything if order is None else order for order in validations]
-        rows = self._rows(orders, even_batch_size(len(orders[0])))
-        return apart(self._compiled().evaluate(self._state, arrays, rows), len(trials))
+        with self._supply.judging(part) as chunks:
+            return apart(self._compiled().evaluate(self._state, chunks), len(trials))
 
     def _reestimate(self, trials: Trials) -> bool:
+        del trials
         if not self._measures.layers:
             return False
-        x, _ = resident(trials[0].data.dataset, "train")
-        orders = [data.rows for _, data in trials]
-        rows = self._rows(orders, even_batch_size(len(orders[0])))
         states = []
-        for index, found in enumerate(self._measures.statistics(self._values(), x, rows)):
+        with self._supply.inputs() as chunks:
+            statistics = list(self._measures.statistics(self._values(), chunks))
+        for index, found in enumerate(statistics):
             self._bring(index)
             for layer, moments in zip(self._measures.layers, found, strict=True):
                 batch.set_statistics(layer, *moments)
