@@ -1,21 +1,23 @@
-"""Trials by the fused trainer against trials by `fit`, plain and tuned, on each backend.
+"""Jobs of trials by normcraft against `fit`, plain and tuned, on each backend.
 
     python benchmarks/trial_throughput.py --mnist mnist.npz --faces fer2013_12k.npz
         [--only R1] [--rounds 5] [--backends jax tensorflow torch] [--json]
 
 Jobs: R4, the blog's network, both arms, 8 seeds x 2 learning rates, 600 steps of 32 each on MNIST;
 R1, the multi-layer perceptron on digits, 64 trials of 10 epochs; R6, `emotion_cnn` on FER2013, 4
-trials of 100 steps. Each trial validates once an epoch. That is what is compared; what a study adds
-to a trial, re-estimated statistics and their validation, is told apart ("judged").
+trials of 100 steps; cold, a single trial of R4's normalized arm. Each validates once an epoch.
 
-Contestants run in processes of their own and take turns, a trial each, so that what else the
-machine does meets them all. Plain `fit` makes a new model for each trial, as a notebook does. Tuned
-`fit` compiles each arm once and sets its variables back, at the better of two numbers of steps an
-execution. The fused trainer begins with empty caches: its first trial of an arm measures the forms
-of layers and compiles. A job's time is that of the first trial of each arm and of the others, each
-of these the median over rounds; plain trials are all first ones. Speed-ups are ratios of job times.
-The bound is the job's arithmetic at the peak of a matrix product, and its bytes at the speed of a
-copy, both measured in between.
+`fit` runs in processes of its own, which take turns, a trial each. Plain `fit` makes a new model
+for each trial, as a notebook does. Tuned `fit` compiles each arm once and sets its variables back,
+at the better of two numbers of steps an execution. After each turn normcraft runs the whole job as
+a study in a fresh process with empty caches: it measures forms of layers and plans, compiles,
+trains, and judges each trial with statistics re-estimated over all training data, which `fit` does
+not do.
+
+A job's time by `fit` is that of the first trial of each arm and of the others, medians over rounds;
+plain trials are all first ones. Speed-ups are ratios to the median of normcraft's jobs. The bound
+is the arithmetic of a step at the peak of a matrix product, and its bytes at the speed of a copy,
+both measured in between.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ class Job:
         steps: Steps an epoch; None for all.
         data: Name of the data.
         goals: Speed-up over plain and over tuned `fit` on the fastest backend.
+        rates: Learning rates; None for the recipe's own.
     """
 
     recipe: str
@@ -60,17 +63,17 @@ class Job:
     steps: int | None
     data: str
     goals: tuple[float, float | None]
+    rates: tuple[float, ...] | None = None
 
 
+BLOG_ARMS = ("none", "before_activation+output")
 JOBS = {
-    "R4": Job(
-        "blog_cnn", ("none", "before_activation+output"), {}, 32, 1, 600, "mnist", (3.5, 2.5)
-    ),
+    "R4": Job("blog_cnn", BLOG_ARMS, {}, 32, 1, 600, "mnist", (3.5, 2.5), (0.001, 0.01)),
     "R1": Job("mlp", ("as_seed",), {"inputs": 64, "classes": 10}, 64, 10, None, "digits", (25, 8)),
     "R6": Job("emotion_cnn", ("as_seed",), {}, 4, 1, 100, "faces", (2, None)),
+    "cold": Job("blog_cnn", BLOG_ARMS[1:], {}, 1, 1, 600, "mnist", (1, None)),
 }
 BATCH = 32
-Trial = tuple[float, float | None]  # the score, and when validation ended if more came after it
 
 
 def main() -> None:
@@ -104,21 +107,22 @@ def parse() -> argparse.Namespace:
 
 
 def serve(arguments: argparse.Namespace) -> None:
-    """Runs a trial for each line that comes in, and answers with its seconds."""
+    """Runs a trial for each line that comes in, and answers with its seconds; or a whole study."""
     contestant, name = arguments.serve
     job = JOBS[name]
     # Keras imports TensorFlow on the way if it is there, which is nobody's merit.
     with suppress(ImportError):
         importlib.import_module("tensorflow")
-    run = {"plain": plain, "tuned": tuned, "fused": fused, "bound": bound}[contestant](
-        job, load(job, arguments)
-    )
+    data = load(job, arguments)
+    if contestant == "study":
+        print(json.dumps([study(job, data)]), flush=True)
+        return
+    run = {"plain": plain, "tuned": tuned, "bound": bound}[contestant](job, data)
     print("ready", flush=True)
     for line in sys.stdin:
         started = time.perf_counter()
-        score, trained = run(*json.loads(line))
-        judged = time.perf_counter()
-        print(json.dumps([(trained or judged) - started, judged - started, score]), flush=True)
+        score = run(*json.loads(line))
+        print(json.dumps([time.perf_counter() - started, score, memory()]), flush=True)
 
 
 def load(job: Job, arguments: argparse.Namespace) -> Any:
@@ -156,7 +160,7 @@ def built(job: Job, arm: str) -> Any:
     return getattr(recipes, job.recipe)(placement=arm, **job.sizes)
 
 
-def fit(model: Any, job: Job, data: Any) -> Trial:
+def fit(model: Any, job: Job, data: Any) -> float:
     """Trains a model by `fit` as a notebook does.
 
     Returns:
@@ -172,10 +176,10 @@ def fit(model: Any, job: Job, data: Any) -> Trial:
         validation_batch_size=256,
         verbose=0,
     ).history
-    return float(history["val_accuracy"][-1]), None
+    return float(history["val_accuracy"][-1])
 
 
-def plain(job: Job, data: Any) -> Callable[[int, int], Trial]:
+def plain(job: Job, data: Any) -> Callable[[int, int], float]:
     """Plain `fit`: a new model for each trial.
 
     Returns:
@@ -183,14 +187,14 @@ def plain(job: Job, data: Any) -> Callable[[int, int], Trial]:
     """
     import keras
 
-    def run(arm: int, seed: int) -> Trial:
+    def run(arm: int, seed: int) -> float:
         keras.utils.set_random_seed(seed)
         return fit(built(job, job.arms[arm]), job, data)
 
     return run
 
 
-def tuned(job: Job, data: Any) -> Callable[[int, int], Trial]:
+def tuned(job: Job, data: Any) -> Callable[[int, int], float]:
     """Tuned `fit`: each arm is compiled once, its variables are set back.
 
     Returns:
@@ -208,13 +212,13 @@ def tuned(job: Job, data: Any) -> Callable[[int, int], Trial]:
         variables = [*model.variables, *model.optimizer.variables]
         return model, [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
 
-    def trial(model: Any, values: list[Any]) -> Trial:
+    def trial(model: Any, values: list[Any]) -> float:
         variables = [*model.variables, *model.optimizer.variables]
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return fit(model, job, data)
 
-    def run(arm: int, seed: int) -> Trial:
+    def run(arm: int, seed: int) -> float:
         if arm not in models:
             models[arm] = fastest(arm)
         keras.utils.set_random_seed(seed)
@@ -234,44 +238,64 @@ def tuned(job: Job, data: Any) -> Callable[[int, int], Trial]:
     return run
 
 
-def fused(job: Job, data: Any) -> Callable[[int, int], Trial]:
-    """The fused trainer, as a study uses it, with empty caches.
+def study(job: Job, data: Any) -> dict[str, Any]:
+    """The whole job as a study, from its plan to its table, with empty caches.
 
     Returns:
-        A function of the arm's number and the seed.
+        Its seconds, of a trial of each arm the mean seconds and the share that is training and the
+        milliseconds of a step, scores, plan and peak memory of a process.
     """
-    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp()
-    from normcraft.records import TrialSpec
-    from normcraft.trainers import TrialData, find_objective, make_trainer
-    from normcraft.trainers.fused import measure_speeds
+    from pathlib import Path
 
-    trainers: dict[int, Any] = {}
+    from normcraft.studies import Budget, Grid, Options, Store, Study
 
-    def run(arm: int, seed: int) -> Trial:
-        spec = TrialSpec(
-            "arm", job.arms[arm], "batch", None, BATCH, 0.1 if job.recipe == "mlp" else 0.001,
-            seed, job.epochs, job.steps, True, "model", "reinitialize", "data", "accuracy",
-            "fused", "plan", "jax", "float32", 1,
-        )  # fmt: skip
-        if arm not in trainers:
-            model = built(job, job.arms[arm])
-            speeds = measure_speeds([model], [BATCH], {})
-            objective = find_objective(model, data.x_train[:8], data.y_train[:8])
-            trainers[arm] = make_trainer(
-                spec, model, objective, initial="reinitialize", speeds=speeds
-            )
-        ends: list[float] = []
-        record = trainers[arm].train(
-            spec,
-            TrialData.of_seed(data, seed),
-            on_epoch=lambda *_: ends.append(time.perf_counter()),
-        )
-        return float(record.score), ends[-1]
+    folder = Path(tempfile.mkdtemp())
+    os.environ["XDG_CACHE_HOME"] = str(folder)
+    planned = Study(
+        built(job, job.arms[0]),
+        data,
+        grid=Grid(
+            placements=tuple("as_given" if arm == "as_seed" else arm for arm in job.arms),
+            learning_rates=job.rates,
+        ),
+        budget=Budget(job.trials // len(job.arms) // len(job.rates or (0,)), job.epochs, job.steps),
+        options=Options(trainer="fused"),
+    )
+    started = time.perf_counter()
+    with Store(folder / "job.db") as store:
+        records = planned.run(store).records
+        plan = store.plan(planned.specs)
+    seconds = time.perf_counter() - started
+    cores = len(os.sched_getaffinity(0)) if plan["executor"] == "processes" else 1
+    arms = [[one for one in records if one.spec.arm == arm.name] for arm in planned.arms]
+    return {
+        "seconds": seconds,
+        "trial": [sum(one.seconds for one in arm) / len(arm) / cores for arm in arms],
+        "training": [
+            sum(point.seconds for one in arm for point in one.curve)
+            / sum(one.seconds for one in arm)
+            for arm in arms
+        ],
+        "step": [median(one.step_milliseconds for one in arm) / cores for arm in arms],
+        "score": [median(one.score_as_trained for one in arm) for arm in arms],
+        "plan": f"{plan['executor']}, {plan['together']} in a program",
+        "memory": memory(),
+    }
 
-    return run
+
+def memory() -> int:
+    """The most memory that this process or one of its children has taken.
+
+    Returns:
+        Bytes.
+    """
+    import resource
+
+    both = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    return 1024 * max(resource.getrusage(who).ru_maxrss for who in both)
 
 
-def bound(job: Job, data: Any) -> Callable[[int, int], Trial]:
+def bound(job: Job, data: Any) -> Callable[[int, int], float]:
     """What a trial's arithmetic and bytes take at the peaks of this machine.
 
     Returns:
@@ -293,12 +317,12 @@ def bound(job: Job, data: Any) -> Callable[[int, int], Trial]:
             times.append(time.perf_counter() - started)
         return min(times)
 
-    def run(arm: int, seed: int) -> Trial:
+    def run(arm: int, seed: int) -> float:
         del seed
         flops, moved = work(built(job, job.arms[arm]))
         steps = job.epochs * (job.steps or -(-len(data.x_train) // BATCH))
         a_flop, a_byte = best(product, a) / (2 * size**3), best(copy, big) / (8 << 25)
-        return steps * BATCH * (flops * a_flop + moved * a_byte), None
+        return steps * BATCH * (flops * a_flop + moved * a_byte)
 
     return run
 
@@ -345,19 +369,18 @@ class Contestant:
             text=True,
             env=os.environ | {"KERAS_BACKEND": backend},
         )
-        self._answer()
 
-    def run(self, arm: int, seed: int) -> tuple[float, float, float]:
+    def run(self, arm: int, seed: int) -> list[float]:
         """Runs a trial.
 
         Returns:
-            Seconds of training and validation, of all of it, and what came of it.
+            Seconds, what came of it, and peak memory.
         """
         assert self._process.stdin
         self._process.stdin.write(json.dumps([arm, seed]) + "\n")
         self._process.stdin.flush()
-        trained, judged, found = json.loads(self._answer())
-        return trained, judged, found
+        found: list[float] = self.answer()
+        return found
 
     def close(self) -> None:
         """Ends the process."""
@@ -365,11 +388,18 @@ class Contestant:
         self._process.stdin.close()
         self._process.wait()
 
-    def _answer(self) -> str:
+    def answer(self) -> Any:
+        """The next answer.
+
+        Returns:
+            What it holds; None for the word that the process is ready.
+        """
         assert self._process.stdout
         for line in self._process.stdout:
-            if line.startswith(("ready", "[")):
-                return line
+            if line.startswith("["):
+                return json.loads(line)
+            if line.startswith("ready"):
+                return None
         raise SystemExit("a contestant ended; its message stands above")
 
 
@@ -380,52 +410,65 @@ def compare(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         What was measured.
     """
     job = JOBS[name]
-    kinds = [("fused", "jax"), *contestants(arguments.backends), ("bound", "jax")]
-    first: dict[str, list[float]] = {}
-    later: dict[str, list[float]] = {}
-    scores: dict[str, list[float]] = {}
-    open_ones = {f"{kind} {backend}": Contestant(kind, backend, name, arguments)
-                 for kind, backend in kinds}  # fmt: skip
+    kinds = [*contestants(arguments.backends, job), ("bound", "jax")]
+    crew = {f"{kind} {backend}": Contestant(kind, backend, name, arguments)
+            for kind, backend in kinds}  # fmt: skip
+    for contestant in crew.values():
+        contestant.answer()
+    answers: dict[str, list[list[list[float]]]] = {label: [] for label in crew}
+    studies = []
     for turn in range(arguments.rounds + 1):
-        for label, contestant in open_ones.items():
-            for arm in range(len(job.arms)):
-                *seconds, found = contestant.run(arm, turn)
-                both = (label, "fused, judged")[: 2 if label.startswith("fused") else 1]
-                for one, value in zip(both, seconds, strict=False):
-                    (later if turn else first).setdefault(one, []).append(value)
-                    scores.setdefault(one, []).append(found)
+        for label, contestant in crew.items():
+            answers[label].append([contestant.run(arm, turn) for arm in range(len(job.arms))])
+        if turn:
+            ours = Contestant("study", "jax", name, arguments)
+            studies += ours.answer()
+            ours.close()
         print(f"{name}: round {turn} of {arguments.rounds}", file=sys.stderr)
-    for contestant in open_ones.values():
+    for contestant in crew.values():
         contestant.close()
-    arms = len(job.arms)
-    total = {}
-    for label, seconds in later.items():
-        if label.startswith("bound"):
-            continue
-        steady = median(seconds)
-        begin = steady if label.startswith("plain") else sum(first[label]) / arms
-        total[label] = arms * begin + (job.trials - arms) * steady
+    bound = answers.pop("bound jax")
     return {
         "job": name,
         "trials": job.trials,
-        "first_trial": {label: sum(values) / arms for label, values in first.items()},
-        "trial": {label: median(values) for label, values in later.items()},
-        "job_seconds": total,
-        "bound": median(scores["bound jax"]),
-        "score": {label: median(s) for label, s in scores.items() if "bound" not in label},
         "goals": job.goals,
+        "studies": studies,
+        "fit": {label: summary(label, turns, job) for label, turns in answers.items()},
+        "bound": [
+            median(arm) for arm in zip(*([a[1] for a in turn] for turn in bound), strict=True)
+        ],
     }
 
 
-def contestants(backends: list[str]) -> Iterator[tuple[str, str]]:
-    """`fit` on each backend, plain and tuned.
+def summary(label: str, turns: list[list[list[float]]], job: Job) -> dict[str, Any]:
+    """A contestant's trials, by arm, and what the whole job would take.
+
+    Returns:
+        Seconds, scores and bytes.
+    """
+    first = [arm[0] for arm in turns[0]]
+    later = [median(turn[arm][0] for turn in turns[1:]) for arm in range(len(job.arms))]
+    begin = later if label.startswith("plain") else first
+    each = job.trials / len(job.arms)
+    return {
+        "first": first,
+        "trial": later,
+        "seconds": sum(b + (each - 1) * steady for b, steady in zip(begin, later, strict=True)),
+        "score": [median(turn[arm][1] for turn in turns) for arm in range(len(job.arms))],
+        "memory": max(arm[2] for turn in turns for arm in turn),
+    }
+
+
+def contestants(backends: list[str], job: Job) -> Iterator[tuple[str, str]]:
+    """`fit` on each backend, plain, and tuned where that has a goal.
 
     Yields:
         Kind and backend.
     """
     for backend in backends:
         yield "plain", backend
-        yield "tuned", backend
+        if job.goals[1] is not None:
+            yield "tuned", backend
 
 
 def table(result: dict[str, Any]) -> str:
@@ -434,25 +477,77 @@ def table(result: dict[str, Any]) -> str:
     Returns:
         A table.
     """
-    ours = result["job_seconds"]["fused jax"]
+    studies = result["studies"]
+    ours = median(study["seconds"] for study in studies)
+    head = [f"{result['job']}: {result['trials']} trials", ""]
     lines = [
-        f"{result['job']}: {result['trials']} trials",
-        "",
-        "| | first trial, s | another, s | job, s | fused is faster by | accuracy |",
+        "| | a trial of each arm, s | job, s | normcraft is faster by | accuracy | memory, MB |",
         "|---|---|---|---|---|---|",
-    ]
-    for label, total in result["job_seconds"].items():
-        lines.append(
-            f"| {label} | {result['first_trial'][label]:.2f} | {result['trial'][label]:.3f} | "
-            f"{total:.1f} | {total / ours:.2f} | {result['score'][label]:.3f} |"
-        )
+        row("normcraft", middle(studies, "trial"), ours, "", middle(studies, "score"),
+            max(study["memory"] for study in studies)),
+    ]  # fmt: skip
+    for label, fit in result["fit"].items():
+        ratio = f"{fit['seconds'] / ours:.2f}"
+        lines.append(row(label, fit["trial"], fit["seconds"], ratio, fit["score"], fit["memory"]))
     for kind, goal in zip(("plain", "tuned"), result["goals"], strict=True):
-        totals = [t for label, t in result["job_seconds"].items() if label.startswith(kind)]
+        totals = [fit["seconds"] for label, fit in result["fit"].items() if label.startswith(kind)]
         if goal and totals:
-            lines.append(f"\nagainst the fastest {kind} fit: {min(totals) / ours:.2f}, goal {goal}")
-    of_bound = result["trial"]["fused jax"] / result["bound"]
-    lines.append(f"\na trial takes {of_bound:.2f} times what its steps' arithmetic and bytes need")
-    return "\n".join(lines)
+            low, high = (min(totals) / one for one in spread(studies))
+            lines.append(
+                f"\nagainst the fastest {kind} fit: {min(totals) / ours:.2f} ({low:.2f} to "
+                f"{high:.2f} over {len(studies)} jobs), goal {goal}"
+            )
+    job = JOBS[result["job"]]
+    steps = job.epochs * (job.steps or 1)
+    if job.steps:
+        of_bound = [
+            1e-3 * step * steps / bound
+            for step, bound in zip(middle(studies, "step"), result["bound"], strict=True)
+        ]
+        lines.append(f"\na step takes {numbers(of_bound)} times what its arithmetic and bytes need")
+    share = numbers(middle(studies, "training"))
+    lines.append(f"\nplan: {studies[0]['plan']}; of a trial's seconds {share} are training")
+    return "\n".join(head + lines)
+
+
+def middle(studies: list[dict[str, Any]], key: str) -> list[float]:
+    """The median over studies of each arm's value.
+
+    Returns:
+        One number an arm.
+    """
+    return [median(values) for values in zip(*(study[key] for study in studies), strict=True)]
+
+
+def spread(studies: list[dict[str, Any]]) -> tuple[float, float]:
+    """The longest and the shortest job.
+
+    Returns:
+        Seconds.
+    """
+    seconds = [study["seconds"] for study in studies]
+    return max(seconds), min(seconds)
+
+
+def row(
+    label: str, trial: list[float], job: float, ratio: str, score: list[float], size: float
+) -> str:
+    """A line of the table.
+
+    Returns:
+        Markdown.
+    """
+    cells = (label, numbers(trial), f"{job:.1f}", ratio, numbers(score), f"{size / 1e6:,.0f}")
+    return f"| {' | '.join(cells)} |"
+
+
+def numbers(values: list[float]) -> str:
+    """Numbers with three digits.
+
+    Returns:
+        Text.
+    """
+    return ", ".join(f"{value:.3g}" for value in values)
 
 
 if __name__ == "__main__":

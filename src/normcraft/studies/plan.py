@@ -66,14 +66,20 @@ def make_plan(
     Returns:
         The plan.
     """
-    group = tuple({spec.arm: spec for spec in specs}.values())
+    last_of_arm = {spec.arm: spec for spec in specs}
+    sizes = {arm: spec.batch_size for arm, spec in last_of_arm.items()}
+    group = (specs[-1],)  # of the last arm, which is seldom the plain one
     if executor != "auto" or parts.dataset.is_stream:
-        parts = replace(parts, make=partial(Rehearsal, steps=False))
+        parts = replace(parts, make=partial(Rehearsal, sizes=sizes, steps=False))
         if executor == "processes":
-            found = _there(parts, group, 1, travelling)
+            found = _there(parts, group, 1, travelling) if _has_forms(parts, sizes) else None
             return Plan(executor, 1, found.speeds if found else {})
         return Plan("local", 1, _here(parts, group).speeds)
-    parts = replace(parts, together=_most_together(parts, specs), make=Rehearsal)
+    parts = replace(
+        parts,
+        together=_most_together(parts, specs),
+        make=partial(Rehearsal, sizes=sizes, steps=True),
+    )
     here = _here(parts, group)
     alone = here.seconds[here.together]
     left = alone * sum(_steps(spec, parts) for spec in specs)
@@ -109,6 +115,12 @@ def groups_of(specs: Sequence[TrialSpec], together: int) -> list[Group]:
     for spec in specs:
         found.setdefault((seeds.index(spec.seed) // at_once, spec.arm), []).append(spec)
     return [tuple(group) for group in found.values()]
+
+
+def _has_forms(parts: MakeWorker, sizes: Mapping[str, int]) -> bool:
+    from normcraft.trainers.fused import places
+
+    return any(places(parts.models[arm], size) for arm, size in sizes.items())
 
 
 def _here(parts: MakeWorker, group: Group) -> Rehearsed:

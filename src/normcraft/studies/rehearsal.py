@@ -41,29 +41,33 @@ class Rehearsal:
     Args:
         parts: What a worker is made of.
         on_epoch: Never called.
-        steps: Whether steps of the last trial of each group are timed, beside the forms.
+        sizes: Samples a step, by arm.
+        steps: Whether steps of a trial are timed, beside the forms.
     """
 
-    def __init__(self, parts: MakeWorker, on_epoch: OnEpoch, *, steps: bool = True) -> None:
+    def __init__(
+        self, parts: MakeWorker, on_epoch: OnEpoch, *, sizes: Mapping[str, int], steps: bool
+    ) -> None:
         del on_epoch
         self._parts = parts
+        self._sizes = sizes
         self._steps = steps
 
     def __call__(self, group: Group) -> Iterator[Rehearsed]:
         """Times a group.
 
         Args:
-            group: A trial of each arm.
+            group: One trial.
 
         Yields:
-            How fast they are.
+            How fast the forms of all arms are, and this trial's steps.
         """
         from normcraft.trainers.fused import measure_speeds
 
-        models = [self._parts.models[spec.arm] for spec in group]
-        speeds = measure_speeds(models, [spec.batch_size for spec in group], self._parts.speeds)
+        models = [self._parts.models[arm] for arm in self._sizes]
+        speeds = measure_speeds(models, self._sizes.values(), self._parts.speeds)
         parts = replace(self._parts, speeds=speeds)
-        yield Rehearsed(speeds, _seconds(parts, group[-1]) if self._steps else {1: 0.0})
+        yield Rehearsed(speeds, _seconds(parts, *group) if self._steps else {1: 0.0})
 
 
 def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[int, float]:

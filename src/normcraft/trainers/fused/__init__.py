@@ -1,7 +1,8 @@
 """Trials as compiled programs on JAX: whole epochs a call, data on the device."""
 
+from normcraft.trainers.fused.forms import places
 from normcraft.trainers.fused.resident import is_held
 from normcraft.trainers.fused.speeds import measure_speeds
 from normcraft.trainers.fused.trainer import FusedTrainer
 
-__all__ = ["FusedTrainer", "is_held", "measure_speeds"]
+__all__ = ["FusedTrainer", "is_held", "measure_speeds", "places"]

@@ -1,0 +1,141 @@
+"""The execution plan: chosen by measuring, kept by the store."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+
+import keras
+import pytest
+
+from normcraft.data import load_dataset
+from normcraft.studies import Budget, Grid, Options, Store, Study, plan
+from normcraft.studies.plan import Plan, groups_of
+from normcraft.studies.rehearsal import Rehearsed
+from trials import small_model, spec_of
+
+on_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is for JAX's trainer")
+
+
+def study_of(*, seeds=4, **options) -> Study:
+    return Study(
+        small_model(),
+        load_dataset("digits"),
+        grid=Grid(placements=("none", "before_activation")),
+        budget=Budget(seeds=seeds, epochs=1, steps_per_epoch=3),
+        options=Options(**options),
+    )
+
+
+def kept(path, study) -> Plan:
+    with Store(path) as store:
+        return Plan(**store.plan(study.specs))
+
+
+def specs(seeds, arms=("a", "b"), rates=(0.1,)):
+    return [
+        spec_of(arm, seed=seed, rate=rate)
+        for seed in range(seeds)
+        for arm in arms
+        for rate in rates
+    ]
+
+
+def test_groups_are_of_one_arm_and_leave_pairs():
+    groups = groups_of(specs(5), 2)
+    assert [[(one.arm, one.seed) for one in group] for group in groups] == [
+        [("a", 0), ("a", 1)],
+        [("b", 0), ("b", 1)],
+        [("a", 2), ("a", 3)],
+        [("b", 2), ("b", 3)],
+        [("a", 4)],
+        [("b", 4)],
+    ]
+
+
+def test_learning_rates_of_a_seed_are_one_group():
+    groups = groups_of(specs(2, rates=(0.1, 0.2)), 1)
+    assert [len(group) for group in groups] == [2, 2, 2, 2]
+    groups = groups_of(specs(4, rates=(0.1, 0.2)), 4)
+    assert [len(group) for group in groups] == [4, 4, 4, 4]
+    assert groups_of([], 8) == []
+
+
+def rehearsed(seconds):
+    return lambda *_: Rehearsed({}, seconds) if seconds else None
+
+
+def chosen(monkeypatch, here, there, count=8):
+    monkeypatch.setattr(plan, "_here", rehearsed(here))
+    monkeypatch.setattr(plan, "_there", rehearsed(there))
+    monkeypatch.setattr(plan, "_most_together", lambda *_: count)
+    monkeypatch.setattr(plan.processes, "cores", lambda: [0, 1])
+    study = study_of()
+    parts = study._parts(None)
+    return plan.make_plan("auto", parts, study.specs, contextmanager(iter))
+
+
+@on_jax
+@pytest.mark.parametrize(
+    ("here", "there", "expected"),
+    [
+        ({1: 9.0}, {1: 10.0}, ("processes", 1)),
+        ({1: 9.0, 8: 6.0}, {1: 19.0}, ("local", 8)),
+        ({1: 9.0, 8: 6.0}, {1: 20.0, 8: 11.0}, ("processes", 8)),
+        ({1: 9.0}, {1: 19.0}, ("local", 1)),
+        ({1: 1e-3, 8: 5e-4}, {1: 1e-9}, ("local", 8)),
+        ({1: float("inf")}, {1: 1e-9}, ("local", 1)),
+        ({1: 9.0}, None, ("local", 1)),
+    ],
+)
+def test_the_faster_plan_is_chosen_where_much_is_left(monkeypatch, here, there, expected):
+    found = chosen(monkeypatch, here, there)
+    assert (found.executor, found.together) == expected
+
+
+@on_jax
+def test_a_rehearsal_measures_here_and_the_store_keeps_the_plan(tmp_path, monkeypatch):
+    study = study_of(seeds=8)
+    with Store(tmp_path / "s.db") as store:
+        result = study.run(store)
+    found = kept(tmp_path / "s.db", study)
+    assert found.executor == result.summary.executor == "local"
+    assert found.together in {1, 8}
+    assert [record.outcome for record in result.records] == ["finished"] * 16
+    monkeypatch.setattr(plan, "_here", lambda *_: pytest.fail("measured again"))
+    more = study_of(seeds=10)
+    with Store(tmp_path / "s.db") as store:
+        assert len(more.run(store).records) == 20
+    assert kept(tmp_path / "s.db", more) == found
+
+
+@on_jax
+@pytest.mark.slow
+def test_where_much_is_left_worker_processes_are_rehearsed(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "PAYS", 0.0)
+    monkeypatch.setattr(plan.processes, "cores", lambda: [0, 0])
+    study = study_of(seeds=4)
+    with Store(tmp_path / "s.db") as store:
+        result = study.run(store)
+    found = kept(tmp_path / "s.db", study)
+    assert found.reason is not None
+    assert f"trials run where they are faster: {found.reason}" in result.summary.notes
+    assert result.summary.executor == found.executor
+    assert [record.outcome for record in result.records] == ["finished"] * 8
+
+
+def test_fit_needs_no_rehearsal(tmp_path):
+    study = study_of(seeds=1, trainer="fit")
+    with Store(tmp_path / "s.db") as store:
+        assert study.run(store).summary.executor == "local"
+    assert {spec.plan for spec in study.specs} == {"one process"}
+    assert kept(tmp_path / "s.db", study) == Plan()
+
+
+@on_jax
+def test_what_is_in_the_hash_does_not_depend_on_what_was_measured():
+    assert {spec.plan for spec in study_of().specs} == {"measured"}
+    assert {spec.plan for spec in study_of(executor="local").specs} == {"one process"}
+    assert {spec.plan for spec in study_of(executor="processes").specs} == {"1 thread a trial"}
+    first = study_of().specs[0]
+    assert replace(first, plan="one process").hash != first.hash
