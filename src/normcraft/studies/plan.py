@@ -75,11 +75,9 @@ def make_plan(
             found = _there(parts, group, 1, travelling) if _has_forms(parts, sizes) else None
             return Plan(executor, 1, found.speeds if found else {})
         return Plan("local", 1, _here(parts, group).speeds)
-    parts = replace(
-        parts,
-        together=_most_together(parts, specs),
-        make=partial(Rehearsal, sizes=sizes, steps=True),
-    )
+    together = _most_together(parts, specs)
+    several = together > 1 or len(specs) > 1
+    parts = replace(parts, together=together, make=partial(Rehearsal, sizes=sizes, steps=several))
     here = _here(parts, group)
     alone = here.seconds[here.together]
     left = alone * sum(_steps(spec, parts) for spec in specs)

@@ -12,7 +12,9 @@ from normcraft.studies.worker import MakeWorker
 
 __all__ = ["Rehearsal", "Rehearsed"]
 
-SHORT = 2e-3  # seconds of a step below which several trials in one program may pay on a CPU
+# On a CPU several trials in one program may pay where a step takes less seconds than these, and
+# always do where such a program takes less than these for a step of all.
+SHORT = 2e-3
 ON_CPU = (1, 8)
 ON_ACCELERATOR = (1, 8, 64)
 
@@ -73,15 +75,35 @@ class Rehearsal:
 def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[int, float]:
     import jax
 
-    on_cpu = jax.default_backend() == "cpu"
     data = parts.data(spec.seed)
     found: dict[int, float] = {}
-    for together in ON_CPU if on_cpu else ON_ACCELERATOR:
-        if found and (together > parts.together or (on_cpu and found[1] > SHORT)):
-            break
+    for together in _candidates(parts, spec):
+        if together > parts.together or _is_clear(found, together):
+            continue
         trainer: Any = parts.trainer(spec, together)
         try:
             found[together] = trainer.step_seconds(spec, data)
         except jax.errors.JaxRuntimeError:  # out of memory
             break
     return found or {1: float("inf")}
+
+
+def _candidates(parts: MakeWorker, spec: TrialSpec) -> tuple[int, ...]:
+    import jax
+
+    from normcraft.trainers.fused import places
+
+    if jax.default_backend() != "cpu":
+        return ON_ACCELERATOR
+    # Where nothing but small products are computed, the group is likely to be all that is timed.
+    has_forms = bool(places(parts.models[spec.arm], spec.batch_size))
+    return ON_CPU if has_forms else ON_CPU[::-1]
+
+
+def _is_clear(found: dict[int, float], together: int) -> bool:
+    import jax
+
+    if jax.default_backend() != "cpu" or not found:
+        return False
+    ((before, seconds),) = found.items()
+    return seconds > SHORT if together > before else seconds < SHORT / before
