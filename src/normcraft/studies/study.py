@@ -25,6 +25,7 @@ from normcraft.studies.arms import baseline_of, build_arms, custom_objects
 from normcraft.studies.best_models import BestModels, Candidates
 from normcraft.studies.conclude import About, conclude
 from normcraft.studies.design import Budget, Grid
+from normcraft.studies.digests import model_digest, weights_digest
 from normcraft.studies.interruption import Interruption
 from normcraft.studies.options import Options
 from normcraft.studies.packing import PackedWorker, pack
@@ -170,8 +171,8 @@ class Study:
             data += f"/class weights {class_weight_text(self.options.class_weight)}"
         initial = self.options.initial
         if initial == "keep":
-            initial = _weights_digest(model)
-        models = {arm.name: _model_digest(arm) for arm in self.arms}
+            initial = weights_digest(model)
+        models = {arm.name: model_digest(arm) for arm in self.arms}
         plan = self._plan_in_hash
         for seed in self.budget.trial_seeds:
             for arm in self.arms:
@@ -237,28 +238,24 @@ class Study:
         done = store.records(self.specs)
         done = {key: record for key, record in done.items() if record.outcome in FINAL}
         waiting = [spec for spec in self.specs if spec.hash not in done]
-        parts = self._parts(best.begin(done))
-        plan = self._plan(store, parts, waiting)
-        about = replace(self.about, executor=plan.executor)
-        if plan.reason is not None:
-            about = replace(
-                about, notes=(*about.notes, f"trials run where they are faster: {plan.reason}")
-            )
-        store.save_study(
-            self.identity,
-            arms=self.arms,
-            specs=self.specs,
-            about=about.document(),
-            plan=plan.document(),
-        )
         progress.start(
             total=len(self.specs),
             done=len(done),
             epochs=self.budget.epochs,
             higher_is_better=self.objective.higher_is_better,
         )
-        parts = replace(parts, speeds=plan.speeds, together=plan.together)
         try:
+            parts = self._parts(best.begin(done))
+            plan = self._plan(store, parts, waiting)
+            about = self._planned(plan)
+            store.save_study(
+                self.identity,
+                arms=self.arms,
+                specs=self.specs,
+                about=about.document(),
+                plan=plan.document(),
+            )
+            parts = replace(parts, speeds=plan.speeds, together=plan.together)
             with Interruption(progress.stopping) as interruption:
                 for record in self._train(parts, plan, waiting, progress, interruption):
                     best.accept(record)
@@ -281,6 +278,12 @@ class Study:
             candidates,
             class_weight=self.options.class_weight,
         )
+
+    def _planned(self, plan: Plan) -> About:
+        notes = self.about.notes
+        if plan.reason is not None:
+            notes = (*notes, f"trials run where they are faster: {plan.reason}")
+        return replace(self.about, executor=plan.executor, notes=notes)
 
     def _plan(self, store: Store, parts: MakeWorker, waiting: Sequence[TrialSpec]) -> Plan:
         """How the trials are executed; the same for all runs of a store."""
@@ -368,27 +371,6 @@ class Study:
 
 def _file_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", text)
-
-
-def _model_digest(arm: Arm) -> str:
-    """Digest of an arm's configuration; Keras numbers optimizers' names, which mean nothing."""
-    config = json.loads(arm.config)
-    settings = config.get("compile_config") or {}
-    settings["optimizer"] = _without_names(settings.get("optimizer"))
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-
-
-def _without_names(config: Any) -> Any:
-    if not isinstance(config, dict):
-        return config
-    return {key: _without_names(value) for key, value in config.items() if key != "name"}
-
-
-def _weights_digest(model: keras.Model) -> str:
-    digest = hashlib.sha256()
-    for variable in model.variables:
-        digest.update(keras.ops.convert_to_numpy(variable).tobytes())
-    return digest.hexdigest()
 
 
 def _check_stream(stream: Stream, budget: Budget, options: Options) -> None:
