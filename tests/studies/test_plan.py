@@ -69,7 +69,7 @@ def chosen(monkeypatch, here, there, count=8):
     monkeypatch.setattr(plan, "_here", rehearsed(here))
     monkeypatch.setattr(plan, "_there", rehearsed(there))
     monkeypatch.setattr(plan, "_most_together", lambda *_: count)
-    monkeypatch.setattr(plan.processes, "cores", lambda: [0, 1])
+    monkeypatch.setattr(plan, "num_cores", lambda: 2)
     study = study_of()
     parts = study._parts(None)
     return plan.make_plan("auto", parts, study.specs, contextmanager(iter))
@@ -113,7 +113,7 @@ def test_a_rehearsal_measures_here_and_the_store_keeps_the_plan(tmp_path, monkey
 @pytest.mark.slow
 def test_where_much_is_left_worker_processes_are_rehearsed(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "PAYS", 0.0)
-    monkeypatch.setattr(plan.processes, "cores", lambda: [0, 0])
+    monkeypatch.setattr(plan, "num_cores", lambda: 2)
     study = study_of(seeds=4)
     with Store(tmp_path / "s.db") as store:
         result = study.run(store)

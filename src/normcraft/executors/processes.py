@@ -26,11 +26,12 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from normcraft._core.cores import cores
 from normcraft._core.errors import InputError, WorkerError
 from normcraft.executors._job import Group, Job
 from normcraft.records import TrialRecord
 
-__all__ = ["PLAN", "SHARES_MEMORY", "cores", "run"]
+__all__ = ["PLAN", "SHARES_MEMORY", "run"]
 
 PLAN = "1 thread a trial"
 SHARES_MEMORY = False
@@ -90,17 +91,6 @@ def run(job: Job) -> Iterator[TrialRecord]:
                 if process.left:
                     waiting.appendleft(process.left)
                     process.left = ()
-
-
-def cores() -> list[int]:
-    """The cores that this process may use.
-
-    Returns:
-        Their numbers.
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def _next_group(waiting: deque[Group], arms: set[str], reach: int) -> Group:

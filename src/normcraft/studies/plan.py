@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from normcraft._core.cores import num_cores
 from normcraft._core.errors import NormcraftError
 from normcraft.executors import Group, Job, processes
 from normcraft.records import TrialSpec
@@ -82,7 +83,7 @@ def make_plan(
     alone = here.seconds[here.together]
     left = alone * sum(_steps(spec, parts) for spec in specs)
     plan = Plan("local", here.together, here.speeds)
-    cores = len(processes.cores()) if os.name == "posix" else 1
+    cores = num_cores() if os.name == "posix" else 1
     if not PAYS < left < math.inf or cores < 2 or len(specs) < 2 * cores:
         return plan
     there = _there(parts, group, cores, travelling)

@@ -255,7 +255,8 @@ class Study:
                 about=about.document(),
                 plan=plan.document(),
             )
-            parts = replace(parts, speeds=plan.speeds, together=plan.together)
+            order = tuple({spec.arm: spec for spec in reversed(waiting)}.values())[::-1]
+            parts = replace(parts, speeds=plan.speeds, together=plan.together, order=order)
             with Interruption(progress.stopping) as interruption:
                 for record in self._train(parts, plan, waiting, progress, interruption):
                     best.accept(record)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 
+from normcraft._core.cores import num_cores
 from normcraft.data import Dataset
 from normcraft.executors import Group, OnEpoch
 from normcraft.records import TrialRecord, TrialSpec
@@ -33,6 +35,7 @@ class MakeWorker:
         speeds: How fast the forms of layers are, for the fused trainer.
         class_weight: How much the samples of each class count in training; None for alike.
         together: How many trials it trains at once.
+        order: A trial of each arm, in the order in which arms have their turn.
         make: Makes the worker of these parts.
     """
 
@@ -44,6 +47,7 @@ class MakeWorker:
     speeds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     class_weight: ClassWeight | None = None
     together: int = 1
+    order: Sequence[TrialSpec] = ()
     make: Callable[[MakeWorker, OnEpoch], Any] | None = None
 
     def __call__(self, on_epoch: OnEpoch) -> Any:
@@ -126,6 +130,7 @@ class Worker:
 
     def _train_some(self, waiting: Sequence[TrialSpec]) -> Iterator[TrialRecord]:
         trainer = self._trainer(waiting[0])
+        self._compile_ahead()
         specs = waiting[: trainer.together]
         trials = [Trial(spec, self._data_of(spec.seed)) for spec in specs]
         for record in trainer.train_together(trials, on_epoch=self._on_epoch):
@@ -137,6 +142,15 @@ class Worker:
         if spec.arm not in self._trainers:
             self._trainers[spec.arm] = self._parts.trainer(spec, self._parts.together)
         return self._trainers[spec.arm]
+
+    def _compile_ahead(self) -> None:
+        # For the next arm while this one trains, where there is a core to spare. What goes wrong
+        # there, that arm's own trial will say.
+        following = (spec for spec in self._parts.order if spec.arm not in self._trainers)
+        spec = next(following, None)
+        if spec is not None and num_cores() > 1:
+            with suppress(Exception):
+                self._trainer(spec).compile_ahead(Trial(spec, self._data_of(spec.seed)))
 
     def _halve(self, spec: TrialSpec) -> bool:
         together = self._trainers[spec.arm].together if spec.arm in self._trainers else 1

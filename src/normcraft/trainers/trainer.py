@@ -146,6 +146,13 @@ class Trainer(ABC):
                 **found[index],
             )
 
+    def compile_ahead(self, trial: Trial) -> None:  # noqa: B027
+        """Begins to compile, where the trainer can, while another one trains.
+
+        Args:
+            trial: One of the arm's trials.
+        """
+
     def save(self, path: Path) -> None:
         """Writes the model with the weights of the last trial, as plain compiled Keras.
 

@@ -80,8 +80,21 @@ class Program:
         Returns:
             The new state, and the mean loss and metrics of each trial over all chunks.
         """
-        *values, metrics = self._train((*state, self._metrics()), factors, chunks)
+        *values, metrics = self._train.run((*state, self._metrics()), factors, chunks)
         return State(*values), self._finish(metrics)
+
+    def lowered(self, state: State, factors: Any, chunk: Chunk) -> Any:
+        """The program of `train`, traced and not compiled yet.
+
+        Args:
+            state: Where training stands, of all trials.
+            factors: What a schedule of the learning rate is multiplied by, of each trial.
+            chunk: Data.
+
+        Returns:
+            What JAX's `lower` gives.
+        """
+        return self._train.lowered((*state, self._metrics()), factors, chunk)
 
     def step_seconds(self, state: State, factors: Any, chunk: Chunk) -> float:
         """How long a step takes, once it is compiled.
@@ -99,7 +112,7 @@ class Program:
         def seconds(steps: int) -> float:
             nonlocal carry
             started = time.perf_counter()
-            carry = jax.block_until_ready(self._train(carry, factors, [chunk], steps))
+            carry = jax.block_until_ready(self._train.run(carry, factors, [chunk], steps))
             return (time.perf_counter() - started) / steps
 
         most = chunk.rows.steps
@@ -119,7 +132,7 @@ class Program:
         """
         held = state.trainable, state.non_trainable
         factors = np.ones(self._lanes, "float32")
-        *_, metrics = self._test((*held, self._metrics()), factors, chunks)
+        *_, metrics = self._test.run((*held, self._metrics()), factors, chunks)
         logs: Logs = self._finish(metrics)
         return logs
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ import numpy as np
 from jax import lax
 
 from normcraft._core.cache import cache_folder, read_cache, write_cache
+from normcraft._core.cores import num_cores
 from normcraft.trainers.fused.forms import Form, Place, in_forms, places
 
 __all__ = ["Speeds", "fastest", "measure_speeds"]
@@ -99,12 +99,8 @@ def _file() -> Path | None:
     folder = cache_folder("forms")
     if folder is None:
         return None
-    machine = jax.__version__, platform.machine(), _processor(), _cores()
+    machine = jax.__version__, platform.machine(), _processor(), num_cores()
     return folder / f"{hashlib.sha256(repr(machine).encode()).hexdigest()[:16]}.json"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:
@@ -119,7 +115,7 @@ def _times(place: Place) -> dict[str, float]:
     # Of a run in a loop, as in training, where memory is there already.
     looped = {name: jax.jit(_loop(function)) for name, function in _functions(place)}
     arrays = {name: _arrays(place, name) for name in looped}
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(num_cores()) as pool:
         lowered = {name: one.lower(*arrays[name]) for name, one in looped.items()}
         programs = list(pool.map(lambda one: one.compile(), lowered.values()))
     found = {

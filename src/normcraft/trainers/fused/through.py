@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +16,26 @@ from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.lanes import in_lanes
 from normcraft.trainers.fused.rows import take
 
-__all__ = ["Carry", "Step", "in_loops", "step_by_step"]
+__all__ = ["Carry", "Step", "Through", "in_loops", "step_by_step"]
 
 Carry = tuple[list[Any], ...]
 Step = Callable[[Carry, Any, Any], Carry]
-Through = Callable[..., Carry]
 SECONDS = 1.0  # that a program may run before Python, and Ctrl-C, have their turn
 FIRST = 64  # steps of the first run, whose speed is not known yet
+
+
+class Through(NamedTuple):
+    """A way through batches.
+
+    Attributes:
+        run: From what all trials carry, their factors, chunks of data and the most steps to take of
+            a chunk (None for all) to what they carry in the end.
+        lowered: The program that `run` needs first, traced and not compiled yet, from what all
+            trials carry, their factors and a chunk.
+    """
+
+    run: Callable[..., Carry]
+    lowered: Callable[[Carry, Any, Chunk], Any]
 
 
 def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int) -> Through:
@@ -34,14 +47,11 @@ def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int) -> Throug
         lanes: How many trials it is done for.
 
     Returns:
-        From what all trials carry, their factors, chunks of data and the most steps to take of a
-        chunk (None for all) to what they carry in the end.
+        The way.
     """
     one = jax.jit(_batch_of_each(step, lanes), donate_argnums=gives_up)
 
-    def through(
-        carry: Carry, factor: Any, chunks: Iterable[Chunk], most: int | None = None
-    ) -> Carry:
+    def run(carry: Carry, factor: Any, chunks: Iterable[Chunk], most: int | None = None) -> Carry:
         for data, rows in chunks:
             for some in islice(rows.each(), most):
                 carry = one(carry, factor, data, some)
@@ -49,7 +59,10 @@ def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int) -> Throug
             del data  # let go of before the next chunk but one is made
         return carry
 
-    return through
+    def lowered(carry: Carry, factor: Any, chunk: Chunk) -> Any:
+        return one.lower(carry, factor, chunk.data, next(chunk.rows.each()))
+
+    return Through(run, lowered)
 
 
 def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -> Through:
@@ -62,8 +75,7 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -
         total: Index of the sum of the losses in the last list that is carried.
 
     Returns:
-        From what all trials carry, their factors, chunks of data and the most steps to take of a
-        chunk (None for all) to what they carry in the end.
+        The way.
     """
     batch_of_each = _batch_of_each(step, lanes)
 
@@ -82,9 +94,7 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -
     many, one = (jax.jit(f, donate_argnums=gives_up) for f in (steps, batch_of_each))
     pace = _Pace()
 
-    def through(
-        carry: Carry, factor: Any, chunks: Iterable[Chunk], most: int | None = None
-    ) -> Carry:
+    def run(carry: Carry, factor: Any, chunks: Iterable[Chunk], most: int | None = None) -> Carry:
         for data, rows in chunks:
             begin, batches = 0, jnp.asarray(rows.batches)
             last = rows.steps if most is None else min(most, rows.steps)
@@ -101,7 +111,13 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -
             del data  # let go of before the next chunk but one is made
         return carry
 
-    return through
+    def lowered(carry: Carry, factor: Any, chunk: Chunk) -> Any:
+        if not chunk.rows.steps:
+            return one.lower(carry, factor, chunk.data, chunk.rows.rest)
+        batches = jnp.asarray(chunk.rows.batches)
+        return many.lower(carry, factor, chunk.data, batches, np.int32(0), np.int32(1))
+
+    return Through(run, lowered)
 
 
 def _batch_of_each(step: Step, lanes: int) -> Callable[..., Carry]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import jax
 import keras
 import numpy as np
 
@@ -16,7 +19,7 @@ from normcraft.trainers.fused.forms import left_to_library, places
 from normcraft.trainers.fused.lanes import apart, joined
 from normcraft.trainers.fused.measures import Measures
 from normcraft.trainers.fused.program import Program, State
-from normcraft.trainers.fused.program_cache import keep_programs
+from normcraft.trainers.fused.program_cache import are_kept, keep_programs
 from normcraft.trainers.fused.rate import Schedule, with_schedule
 from normcraft.trainers.fused.speeds import Speeds, fastest
 from normcraft.trainers.fused.supply import Supply
@@ -70,6 +73,7 @@ class FusedTrainer(Trainer):
         index = {id(v): number for number, v in enumerate(model.non_trainable_variables)}
         self._streams = [(key, index[id(variable)]) for key, variable in self._generators]
         self._program: Program | None = None
+        self._ahead: Thread | None = None
         self._optimizer_of_program: Any = None
 
     def save(self, path: Path) -> None:
@@ -83,6 +87,22 @@ class FusedTrainer(Trainer):
             schedule = scaled_schedule(schedule, self._factor)
         with with_schedule(self.model.optimizer, schedule):
             super().save(path)
+
+    def compile_ahead(self, trial: Trial) -> None:
+        """Compiles what trains in a thread of its own, for a trainer that has its turn later.
+
+        Args:
+            trial: One of the arm's trials.
+        """
+        if trial.data.dataset.is_stream or not are_kept():
+            return
+        self._begin([trial])
+        self._chance(trial.data)  # metrics are built when they are first used
+        with self._supply.training(0) as chunks:
+            chunk = next(iter(chunks))
+        program = self._compiled().lowered(self._state, self._factors, chunk)
+        self._ahead = Thread(target=_compile, args=(program,), name="compile ahead")
+        self._ahead.start()
 
     def step_seconds(self, spec: TrialSpec, data: TrialData) -> float:
         """How long a step of a trial takes among as many as are trained at once.
@@ -102,6 +122,9 @@ class FusedTrainer(Trainer):
         return step / self.together
 
     def _begin(self, trials: Trials) -> None:
+        if self._ahead is not None:
+            self._ahead.join()
+            self._ahead = None
         begun = [self._begun(trial.spec) for trial in trials]
         # A group that is not full has its last trial several times: nothing is compiled anew.
         begun += begun[-1:] * (self.together - len(begun))
@@ -176,3 +199,8 @@ class FusedTrainer(Trainer):
         for variables, values in zip(self._variables(), self._state, strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value[index])
+
+
+def _compile(program: Any) -> None:
+    with suppress(jax.errors.JaxRuntimeError):  # whoever runs it will meet the same
+        program.compile()
