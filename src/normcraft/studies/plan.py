@@ -21,6 +21,7 @@ __all__ = ["MEASURED", "Plan", "groups_of", "make_plan"]
 
 MEASURED = "measured"  # what stands in a trial's hash: which plan it was, the store knows
 PAYS = 100.0  # seconds of training from which worker processes are tried
+FEW = 2000  # steps in all for which timing the forms of layers does not pay
 Travelling = Callable[[MakeWorker], AbstractContextManager[Any]]
 
 
@@ -70,18 +71,20 @@ def make_plan(
     last_of_arm = {spec.arm: spec for spec in specs}
     sizes = {arm: spec.batch_size for arm, spec in last_of_arm.items()}
     group = (specs[-1],)  # of the last arm, which is seldom the plain one
+    steps = _num_steps(parts, specs)
+    rehearsal = partial(Rehearsal, sizes=sizes, forms=steps > FEW)
     if executor != "auto" or parts.dataset.is_stream:
-        parts = replace(parts, make=partial(Rehearsal, sizes=sizes, steps=False))
+        parts = replace(parts, make=partial(rehearsal, steps=False))
         if executor == "processes":
             found = _there(parts, group, 1, travelling) if _has_forms(parts, sizes) else None
             return Plan(executor, 1, found.speeds if found else {})
         return Plan("local", 1, _here(parts, group).speeds)
     together = _most_together(parts, specs)
     several = together > 1 or len(specs) > 1
-    parts = replace(parts, together=together, make=partial(Rehearsal, sizes=sizes, steps=several))
+    parts = replace(parts, together=together, make=partial(rehearsal, steps=several))
     here = _here(parts, group)
     alone = here.seconds[here.together]
-    left = alone * sum(_steps(spec, parts) for spec in specs)
+    left = alone * steps
     plan = Plan("local", here.together, here.speeds)
     cores = num_cores() if os.name == "posix" else 1
     if not PAYS < left < math.inf or cores < 2 or len(specs) < 2 * cores:
@@ -150,6 +153,9 @@ def _most_together(parts: MakeWorker, specs: Sequence[TrialSpec]) -> int:
     return max(counts.values())
 
 
-def _steps(spec: TrialSpec, parts: MakeWorker) -> int:
-    samples = parts.data(spec.seed).num_samples
-    return spec.epochs * (spec.steps_per_epoch or math.ceil(samples / spec.batch_size))
+def _num_steps(parts: MakeWorker, specs: Sequence[TrialSpec]) -> float:
+    if parts.dataset.is_stream:  # which might have to be passed over to be counted
+        return math.inf
+    samples = parts.data(specs[0].seed).num_samples
+    each = (spec.steps_per_epoch or math.ceil(samples / spec.batch_size) for spec in specs)
+    return specs[0].epochs * sum(each)

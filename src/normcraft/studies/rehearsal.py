@@ -44,15 +44,23 @@ class Rehearsal:
         parts: What a worker is made of.
         on_epoch: Never called.
         sizes: Samples a step, by arm.
-        steps: Whether steps of a trial are timed, beside the forms.
+        forms: Whether the forms of layers are timed; else the usual ones are taken.
+        steps: Whether steps of a trial are timed.
     """
 
     def __init__(
-        self, parts: MakeWorker, on_epoch: OnEpoch, *, sizes: Mapping[str, int], steps: bool
+        self,
+        parts: MakeWorker,
+        on_epoch: OnEpoch,
+        *,
+        sizes: Mapping[str, int],
+        forms: bool,
+        steps: bool,
     ) -> None:
         del on_epoch
         self._parts = parts
         self._sizes = sizes
+        self._forms = forms
         self._steps = steps
 
     def __call__(self, group: Group) -> Iterator[Rehearsed]:
@@ -67,7 +75,7 @@ class Rehearsal:
         from normcraft.trainers.fused import measure_speeds
 
         models = [self._parts.models[arm] for arm in self._sizes]
-        speeds = measure_speeds(models, self._sizes.values(), self._parts.speeds)
+        speeds = measure_speeds(models, self._sizes.values(), {}, timed=self._forms)
         parts = replace(self._parts, speeds=speeds)
         yield Rehearsed(speeds, _seconds(parts, *group) if self._steps else {1: 0.0})
 

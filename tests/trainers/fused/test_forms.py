@@ -153,6 +153,21 @@ def test_speeds_are_measured_once_and_remembered(monkeypatch, tmp_path):
     assert fastest(place, {}) is None
 
 
+def test_where_timing_does_not_pay_the_usual_forms_are_taken(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    inputs = keras.Input((8, 8, 2))
+    x = layers.Conv2D(2, 3, strides=2, name="strided")(layers.Conv2D(2, 3, name="conv")(inputs))
+    model = keras.Model(inputs, layers.MaxPooling2D(2, name="pool")(layers.Conv2D(2, 1)(x)))
+    monkeypatch.setattr("normcraft.trainers.fused.speeds._times", lambda _: pytest.fail("timed"))
+    speeds = measure_speeds([model], [2], {}, timed=False)
+    usual = [place.usual for place in places(model, 2)]
+    assert usual[0] == {"forward": "library", "inputs": "library", "kernel": "turned products"}
+    assert usual[1]["inputs"] == "product", "with strides there is no other"
+    assert usual[2] == dict.fromkeys(usual[0], "product"), "of one place there is nothing to gather"
+    assert all(fastest(place, speeds) for place in places(model, 2))
+    assert not list(tmp_path.rglob("*.json")), "guesses are not remembered"
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"x": 1}', "\0"])
 def test_a_damaged_memory_is_measured_anew(monkeypatch, tmp_path, content):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -68,9 +68,9 @@ class Place:
         layer = self.layer
         settings = (f"{name}={getattr(layer, name)}" for name in SETTINGS if hasattr(layer, name))
         filters = getattr(layer, "filters", None)
-        return f"{type(layer).__name__}{self.shape} {layer.compute_dtype} {filters} " + " ".join(
-            settings
-        )
+        first = "first " * self.is_first
+        kind = f"{first}{type(layer).__name__}{self.shape} {layer.compute_dtype} {filters}"
+        return f"{kind} {' '.join(settings)}"
 
     @property
     def names(self) -> dict[str, list[str]]:
@@ -78,6 +78,17 @@ class Place:
         if self.convolution is None:
             return {"layer": [LIBRARY, *self.own]}
         return {part: list(forms) for part, forms in self.convolution.parts.items()}
+
+    @property
+    def usual(self) -> dict[str, str]:
+        """The form of each part that is fastest on most machines."""
+        if self.convolution is None:
+            return {"layer": next(iter(self.own))}
+        best = {"forward": LIBRARY, "inputs": LIBRARY, "kernel": "turned products"}
+        return {
+            part: best[part] if best[part] in names else "product"
+            for part, names in self.names.items()
+        }
 
     def form(self, names: Mapping[str, str]) -> Form | None:
         """What takes the place of the library's.
