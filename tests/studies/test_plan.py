@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import keras
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from normcraft.data import load_dataset
 from normcraft.studies import Budget, Grid, Options, Store, Study, plan
 from normcraft.studies.plan import Plan, groups_of
-from normcraft.studies.rehearsal import Rehearsed
+from normcraft.studies.rehearsal import Rehearsal, Rehearsed
 from trials import small_model, spec_of
 
 on_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is for JAX's trainer")
@@ -91,6 +92,43 @@ def chosen(monkeypatch, here, there, count=8):
 def test_the_faster_plan_is_chosen_where_much_is_left(monkeypatch, here, there, expected):
     found = chosen(monkeypatch, here, there)
     assert (found.executor, found.together) == expected
+
+
+@on_jax
+def test_steps_are_timed_and_nothing_is_trained():
+    study = study_of()
+    parts = study._parts(None)
+    sizes = {arm.name: 32 for arm in study.arms}
+    make = partial(Rehearsal, sizes=sizes, forms=True, steps=True)
+    parts = replace(parts, together=8, make=make)
+    (found,) = parts(lambda *_: pytest.fail("trained"))((study.specs[-1],))
+    assert found.seconds
+    assert all(0 < seconds < 1 for seconds in found.seconds.values())
+
+
+@on_jax
+def test_what_cannot_be_timed_is_left_to_the_trials(tmp_path, monkeypatch):
+    from normcraft.trainers.fused import FusedTrainer
+
+    monkeypatch.setattr(FusedTrainer, "step_seconds", lambda *_: 1 / 0)
+    study = study_of(seeds=1)
+    with Store(tmp_path / "s.db") as store:
+        result = study.run(store)
+    assert result.summary.executor == "local"
+    assert [record.outcome for record in result.records] == ["finished"] * 2
+
+
+@on_jax
+def test_a_batch_larger_than_the_data_cannot_be_timed_and_trains(tmp_path):
+    study = Study(
+        small_model(),
+        load_dataset("digits"),
+        grid=Grid(placements=("none",), batch_sizes=(2000,)),
+        budget=Budget(seeds=2, epochs=1),
+    )
+    with Store(tmp_path / "s.db") as store:
+        result = study.run(store)
+    assert [record.outcome for record in result.records] == ["finished"] * 2
 
 
 @on_jax

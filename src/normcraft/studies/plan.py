@@ -108,14 +108,14 @@ def groups_of(specs: Sequence[TrialSpec], together: int) -> list[Group]:
 
     Returns:
         Groups in an order that leaves whole pairs wherever a study is stopped.
-
     """
-    seeds = list(dict.fromkeys(spec.seed for spec in specs))
+    seeds = dict.fromkeys(spec.seed for spec in specs)
+    numbers = {seed: number for number, seed in enumerate(seeds)}
     rates = len({spec.learning_rate for spec in specs}) or 1
     at_once = math.ceil(together / rates)
     found: dict[tuple[int, str], list[TrialSpec]] = {}
     for spec in specs:
-        found.setdefault((seeds.index(spec.seed) // at_once, spec.arm), []).append(spec)
+        found.setdefault((numbers[spec.seed] // at_once, spec.arm), []).append(spec)
     return [tuple(group) for group in found.values()]
 
 

@@ -81,17 +81,17 @@ class Rehearsal:
 
 
 def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[int, float]:
-    import jax
-
     data = parts.data(spec.seed)
     found: dict[int, float] = {}
     for together in _candidates(parts, spec):
         if together > parts.together or _is_clear(found, together):
             continue
-        trainer: Any = parts.trainer(spec, together)
         try:
+            trainer: Any = parts.trainer(spec, together)
             found[together] = trainer.step_seconds(spec, data)
-        except jax.errors.JaxRuntimeError:  # out of memory
+        except (
+            Exception
+        ):  # out of memory, perhaps; if even one fails, the trial itself will say why
             break
     return found or {1: float("inf")}
 

@@ -253,7 +253,7 @@ class Study:
                 arms=self.arms,
                 specs=self.specs,
                 about=about.document(),
-                plan=plan.document(),
+                plan=plan.document() if self.trainer == "fused" else None,
             )
             order = tuple({spec.arm: spec for spec in reversed(waiting)}.values())[::-1]
             parts = replace(parts, speeds=plan.speeds, together=plan.together, order=order)

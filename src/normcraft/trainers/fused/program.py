@@ -105,8 +105,11 @@ class Program:
             chunk: Data; some of its steps are taken.
 
         Returns:
-            Seconds of a step of all trials, the median of three runs of half a second in all.
+            Seconds of a step of all trials, the median of three runs of half a second in all;
+            infinite where no batch is whole.
         """
+        if not chunk.rows.steps:
+            return float("inf")
         carry = (*state, self._metrics())
 
         def seconds(steps: int) -> float:

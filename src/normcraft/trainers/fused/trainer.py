@@ -108,11 +108,11 @@ class FusedTrainer(Trainer):
         """How long a step of a trial takes among as many as are trained at once.
 
         Args:
-            spec: A trial; its batches are taken, at least one of which has to be whole.
+            spec: A trial; its batches are taken.
             data: Its data.
 
         Returns:
-            Seconds, compilation left out.
+            Seconds, compilation left out; infinite where no batch is whole.
         """
         self._begin([Trial(spec, data)])
         self._chance(data)  # metrics are built when they are first used
