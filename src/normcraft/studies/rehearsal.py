@@ -89,9 +89,7 @@ def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[int, float]:
         try:
             trainer: Any = parts.trainer(spec, together)
             found[together] = trainer.step_seconds(spec, data)
-        except (
-            Exception
-        ):  # out of memory, perhaps; if even one fails, the trial itself will say why
+        except Exception:  # memory ran out, or the trial itself will say what is wrong
             break
     return found or {1: float("inf")}
 
