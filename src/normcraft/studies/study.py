@@ -289,8 +289,7 @@ class Study:
     def _plan(self, store: Store, parts: MakeWorker, waiting: Sequence[TrialSpec]) -> Plan:
         """How the trials are executed; the same for all runs of a store."""
         executor = self.options.executor
-        known = store.plan(waiting)
-        if known and executor in {"auto", known["executor"]}:
+        if known := store.plan(waiting):
             return Plan(**known)
         if self.trainer != "fused" or not waiting:
             return Plan("local" if executor == "auto" else executor)
