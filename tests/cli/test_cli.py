@@ -105,7 +105,7 @@ def test_a_report_is_written_while_the_comparison_runs(
 ):
     from normcraft.trainers import Trainer
 
-    train, seen = Trainer.train, []
+    train, seen = Trainer.train_together, []
 
     def reporting(self, *arguments, **named):
         if len(seen) == ended:
@@ -114,7 +114,7 @@ def test_a_report_is_written_while_the_comparison_runs(
         seen.append(None)
         return train(self, *arguments, **named)
 
-    monkeypatch.setattr(Trainer, "train", reporting)
+    monkeypatch.setattr(Trainer, "train_together", reporting)
     run("compare", model, "--data", table, *QUICK, "--store", "s.db")
     code, out, err = seen[ended]
     assert code == 0, err
@@ -131,10 +131,10 @@ def test_a_report_is_written_while_the_comparison_runs(
 def test_every_arm_failing_exits_with_1(run, model, table, monkeypatch):
     from normcraft.trainers import Trainer
 
-    def failing(self, spec, data):
+    def failing(self, trials, **named):
         raise MemoryError("no room")
 
-    monkeypatch.setattr(Trainer, "train", failing)
+    monkeypatch.setattr(Trainer, "train_together", failing)
     code, out, _ = run("compare", model, "--data", table, *QUICK, "--json")
     assert code == 1
     assert json.loads(out)["verdict"]["winner"] is None
@@ -143,15 +143,15 @@ def test_every_arm_failing_exits_with_1(run, model, table, monkeypatch):
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(run, model, table, monkeypatch):
     from normcraft.trainers import Trainer
 
-    train, calls = Trainer.train, []
+    train, calls = Trainer.train_together, []
 
-    def interrupted(self, spec, data, **named):
-        calls.append(spec)
+    def interrupted(self, trials, **named):
+        calls.append(trials)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return train(self, spec, data, **named)
+        return train(self, trials, **named)
 
-    monkeypatch.setattr(Trainer, "train", interrupted)
+    monkeypatch.setattr(Trainer, "train_together", interrupted)
     arguments = ["compare", model, "--data", table, *QUICK, "--store", "s.db"]
     code, out, err = run(*arguments)
     assert code == 130

@@ -111,13 +111,16 @@ def test_a_store_keeps_the_speeds_by_which_it_was_run(digits, tmp_path, monkeypa
     x = keras.layers.Conv2D(4, 3, name="conv")(inputs)
     x = keras.layers.Flatten()(keras.layers.MaxPooling2D(name="pool")(x))
     model = keras.Model(inputs, keras.layers.Dense(10, "softmax", name="head")(x))
+    monkeypatch.setattr("normcraft.studies.plan.FEW", 0)
+    study = study_of(model, digits)
     with Store(tmp_path / "s.db") as store:
-        study_of(model, digits).run(store)
-        speeds = store.speeds()
-        assert {key.split("(")[0] for key in speeds} == {"Conv2D", "MaxPooling2D"}
+        study.run(store)
+        speeds = store.plan(study.specs)["speeds"]
+        assert {key.split("(")[0] for key in speeds} == {"first Conv2D", "MaxPooling2D"}
         json.dumps(speeds)
         module = "normcraft.trainers.fused.speeds"
         monkeypatch.setattr(f"{module}._file", lambda: None)
         monkeypatch.setattr(f"{module}._times", lambda _: pytest.fail("again"))
-        study_of(model, digits, metric="loss").run(store)
-        assert store.speeds() == speeds
+        study = study_of(model, digits, initial="keep")
+        study.run(store)
+        assert store.plan(study.specs)["speeds"] == speeds

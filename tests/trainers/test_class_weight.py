@@ -11,7 +11,7 @@ import pytest
 from normcraft._core.errors import InputError
 from normcraft.data import find_source, from_arrays, from_source, load_dataset
 from normcraft.studies import Budget, Grid, Options, Store, Study
-from normcraft.trainers import TrialData, ensure_compiled
+from normcraft.trainers import Trial, TrialData, ensure_compiled
 from normcraft.trainers.class_weight import balanced_weights
 from trials import small_model, spec_of, trainer_of, without_times
 
@@ -54,7 +54,7 @@ def test_a_trial_trains_as_fit_does_with_class_weights(trainer, digits):
     record = trainer.train(spec, TrialData.of_seed(digits, 0, WEIGHTS))
     trained = trainer.model.get_weights()
     data = TrialData.of_seed(digits, 0)
-    trainer._begin(spec, data)
+    trainer._begin([Trial(spec, data)])
     x, y = data.epoch(spec, 0)
     history = trainer.model.fit(
         x, y, batch_size=32, shuffle=False, verbose=0, class_weight=WEIGHTS

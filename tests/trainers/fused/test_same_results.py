@@ -40,8 +40,8 @@ class NudgedFit(FitTrainer):
 
     nudge: int | None = None
 
-    def _begin(self, spec, data):
-        super()._begin(spec, data)
+    def _begin(self, trials):
+        super()._begin(trials)
         if self.nudge is None:
             return
         random = np.random.default_rng(self.nudge)
