@@ -78,7 +78,7 @@ def trainer(x: Any, y: Any, steps: int) -> Any:
         options=Options(trainer="fused"),
     )
     (built,), (spec,) = study._built.values(), study.specs
-    speeds = measure_speeds([built.model], [32], {})
+    speeds = measure_speeds([built.model], [32])
     fused = FusedTrainer(built.model, study.objective, speeds=speeds)
 
     def run(dataset: Any, memory: int) -> tuple[TrialRecord, Times]:

@@ -247,6 +247,7 @@ def study(job: Job, data: Any) -> dict[str, Any]:
     """
     from pathlib import Path
 
+    from normcraft._core.cores import num_cores
     from normcraft.studies import Budget, Grid, Options, Store, Study
 
     folder = Path(tempfile.mkdtemp())
@@ -266,7 +267,7 @@ def study(job: Job, data: Any) -> dict[str, Any]:
         records = planned.run(store).records
         plan = store.plan(planned.specs)
     seconds = time.perf_counter() - started
-    cores = len(os.sched_getaffinity(0)) if plan["executor"] == "processes" else 1
+    cores = num_cores() if plan["executor"] == "processes" else 1
     arms = [[one for one in records if one.spec.arm == arm.name] for arm in planned.arms]
     return {
         "seconds": seconds,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from normcraft._core.errors import InputError, unknown_name
-from normcraft._core.registry import members
+from normcraft._core.registry import load, members
 from normcraft.studies.design import check_number
-from normcraft.trainers import TRAINERS, ClassWeight, checked_class_weight
+from normcraft.trainers import TRAINERS, ClassWeight, as_class_weight
 
 __all__ = ["Options"]
 
@@ -64,9 +64,9 @@ class Options:
         if self.executor not in EXECUTORS:
             raise unknown_name("executor", self.executor, EXECUTORS)
         if self.class_weight is not None:
-            object.__setattr__(self, "class_weight", checked_class_weight(self.class_weight))
+            object.__setattr__(self, "class_weight", as_class_weight(self.class_weight))
         for what in ("workers", "trial_timeout"):
-            if self.executor in {"auto", "local"} and getattr(self, what) is not None:
+            if self._runs_here and getattr(self, what) is not None:
                 raise InputError(
                     f"{what} belongs to worker processes",
                     received=f"{getattr(self, what)} with executor {self.executor!r}",
@@ -86,3 +86,8 @@ class Options:
             raise InputError(
                 "bad memory limit", received=str(self.memory_limit), expected="bytes, 0 or more"
             )
+
+    @property
+    def _runs_here(self) -> bool:
+        name = self.executor
+        return name == "auto" or load("normcraft.executors", name, what="executor").SHARES_MEMORY

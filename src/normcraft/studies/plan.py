@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -41,14 +42,6 @@ class Plan:
     speeds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     reason: str | None = None
 
-    def document(self) -> dict[str, Any]:
-        """The same as a JSON-able dictionary.
-
-        Returns:
-            All fields by name.
-        """
-        return asdict(self)
-
 
 def make_plan(
     executor: str, parts: MakeWorker, specs: Sequence[TrialSpec], travelling: Travelling
@@ -68,8 +61,7 @@ def make_plan(
     Returns:
         The plan.
     """
-    last_of_arm = {spec.arm: spec for spec in specs}
-    sizes = {arm: spec.batch_size for arm, spec in last_of_arm.items()}
+    sizes = {spec.arm: spec.batch_size for spec in specs}
     group = (specs[-1],)  # of the last arm, which is seldom the plain one
     steps = _num_steps(parts, specs)
     rehearsal = partial(Rehearsal, sizes=sizes, forms=steps > FEW)
@@ -79,9 +71,8 @@ def make_plan(
             found = _there(parts, group, 1, travelling) if _has_forms(parts, sizes) else None
             return Plan(executor, 1, found.speeds if found else {})
         return Plan("local", 1, _here(parts, group).speeds)
-    together = _most_together(parts, specs)
-    several = together > 1 or len(specs) > 1
-    parts = replace(parts, together=together, make=partial(rehearsal, steps=several))
+    make = partial(rehearsal, steps=len(specs) > 1)
+    parts = replace(parts, together=_most_together(parts, specs), make=make)
     here = _here(parts, group)
     alone = here.seconds[here.together]
     left = alone * steps
@@ -147,10 +138,7 @@ def _most_together(parts: MakeWorker, specs: Sequence[TrialSpec]) -> int:
 
     if parts.class_weight is not None or not is_held(parts.dataset):
         return 1
-    counts: dict[str, int] = {}
-    for spec in specs:
-        counts[spec.arm] = counts.get(spec.arm, 0) + 1
-    return max(counts.values())
+    return max(Counter(spec.arm for spec in specs).values())
 
 
 def _num_steps(parts: MakeWorker, specs: Sequence[TrialSpec]) -> float:

@@ -9,14 +9,14 @@ from typing import Any
 from normcraft.executors import Group, OnEpoch
 from normcraft.records import TrialSpec
 from normcraft.studies.worker import MakeWorker
+from normcraft.trainers import Trial
 
 __all__ = ["Rehearsal", "Rehearsed"]
 
 # On a CPU several trials in one program may pay where a step takes less seconds than these, and
 # always do where such a program takes less than these for a step of all.
 SHORT = 2e-3
-ON_CPU = (1, 8)
-ON_ACCELERATOR = (1, 8, 64)
+GROUPS = (8, 64)  # trials in a program; on a CPU the first alone
 
 
 @dataclass(frozen=True)
@@ -75,41 +75,38 @@ class Rehearsal:
         from normcraft.trainers.fused import measure_speeds
 
         models = [self._parts.models[arm] for arm in self._sizes]
-        speeds = measure_speeds(models, self._sizes.values(), {}, timed=self._forms)
+        speeds = measure_speeds(models, self._sizes.values(), timed=self._forms)
         parts = replace(self._parts, speeds=speeds)
         yield Rehearsed(speeds, _seconds(parts, *group) if self._steps else {1: 0.0})
 
 
 def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[int, float]:
-    data = parts.data(spec.seed)
+    trial = Trial(spec, parts.data(spec.seed))
     found: dict[int, float] = {}
-    for together in _candidates(parts, spec):
-        if together > parts.together or _is_clear(found, together):
-            continue
+    for together in _candidates(parts, spec, found):
         try:
             trainer: Any = parts.trainer(spec, together)
-            found[together] = trainer.step_seconds(spec, data)
+            found[together] = trainer.step_seconds(trial)
         except Exception:  # memory ran out, or the trial itself will say what is wrong
             break
     return found or {1: float("inf")}
 
 
-def _candidates(parts: MakeWorker, spec: TrialSpec) -> tuple[int, ...]:
+def _candidates(parts: MakeWorker, spec: TrialSpec, found: dict[int, float]) -> Iterator[int]:
+    """How many trials a program may train; what was found is looked at in between."""
     import jax
 
     from normcraft.trainers.fused import places
 
+    fitting = [number for number in GROUPS if number <= parts.together]
     if jax.default_backend() != "cpu":
-        return ON_ACCELERATOR
-    # Where nothing but small products are computed, the group is likely to be all that is timed.
-    has_forms = bool(places(parts.models[spec.arm], spec.batch_size))
-    return ON_CPU if has_forms else ON_CPU[::-1]
-
-
-def _is_clear(found: dict[int, float], together: int) -> bool:
-    import jax
-
-    if jax.default_backend() != "cpu" or not found:
-        return False
-    ((before, seconds),) = found.items()
-    return seconds > SHORT if together > before else seconds < SHORT / before
+        yield from (1, *fitting)
+    elif places(parts.models[spec.arm], spec.batch_size):
+        yield 1
+        if found[1] <= SHORT:
+            yield from fitting[:1]
+    else:
+        # Where nothing but small products are computed, the group is likely to be all it takes.
+        yield from fitting[:1]
+        if all(number * seconds >= SHORT for number, seconds in found.items()):
+            yield 1

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -247,15 +247,16 @@ class Study:
         try:
             parts = self._parts(best.begin(done))
             plan = self._plan(store, parts, waiting)
-            about = self._planned(plan)
+            about = self._about_run(plan)
             store.save_study(
                 self.identity,
                 arms=self.arms,
                 specs=self.specs,
                 about=about.document(),
-                plan=plan.document() if self.trainer == "fused" else None,
+                plan=asdict(plan) if self.trainer == "fused" else None,
             )
-            order = tuple({spec.arm: spec for spec in reversed(waiting)}.values())[::-1]
+            first = {spec.arm: spec for spec in reversed(waiting)}
+            order = [first[arm] for arm in self._built if arm in first]
             parts = replace(parts, speeds=plan.speeds, together=plan.together, order=order)
             with Interruption(progress.stopping) as interruption:
                 for record in self._train(parts, plan, waiting, progress, interruption):
@@ -280,7 +281,7 @@ class Study:
             class_weight=self.options.class_weight,
         )
 
-    def _planned(self, plan: Plan) -> About:
+    def _about_run(self, plan: Plan) -> About:
         notes = self.about.notes
         if plan.reason is not None:
             notes = (*notes, f"trials run where they are faster: {plan.reason}")

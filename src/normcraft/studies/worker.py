@@ -136,7 +136,8 @@ class Worker:
         for record in trainer.train_together(trials, on_epoch=self._on_epoch):
             self._parts.candidates.offer(record, trainer.save)
             yield record
-        self._data = {seed: self._data[seed] for seed in (specs[-1].seed,)}
+        last = specs[-1].seed
+        self._data = {last: self._data[last]}
 
     def _trainer(self, spec: TrialSpec) -> Trainer:
         if spec.arm not in self._trainers:

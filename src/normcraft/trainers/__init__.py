@@ -3,8 +3,8 @@
 from normcraft.trainers.choice import TRAINERS, choose_trainer, make_trainer
 from normcraft.trainers.class_weight import (
     ClassWeight,
+    as_class_weight,
     check_class_weight,
-    checked_class_weight,
     class_weight_text,
 )
 from normcraft.trainers.fit import FitTrainer
@@ -26,9 +26,9 @@ __all__ = [
     "Trainer",
     "Trial",
     "TrialData",
+    "as_class_weight",
     "check_class_weight",
     "check_labels",
-    "checked_class_weight",
     "choose_trainer",
     "class_weight_text",
     "ensure_compiled",

@@ -15,9 +15,9 @@ from normcraft.data import Dataset, class_ids
 __all__ = [
     "BALANCED",
     "ClassWeight",
+    "as_class_weight",
     "balanced_weights",
     "check_class_weight",
-    "checked_class_weight",
     "class_weight_text",
 ]
 
@@ -26,7 +26,7 @@ ClassWeight = Mapping[int, float] | str
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def checked_class_weight(value: Any) -> ClassWeight:
+def as_class_weight(value: Any) -> ClassWeight:
     """Class weights as a user gives them, in one form.
 
     Args:
@@ -39,13 +39,13 @@ def checked_class_weight(value: Any) -> ClassWeight:
         InputError: If it is neither, or a weight is negative or not finite.
 
     Example:
-        >>> checked_class_weight({1: 2.5, np.int64(0): 1})
+        >>> as_class_weight({1: 2.5, np.int64(0): 1})
         {0: 1.0, 1: 2.5}
     """
     if isinstance(value, str) and value == BALANCED:
         return BALANCED
     given = dict(value) if isinstance(value, Mapping) else {}
-    wrong = {number: weight for number, weight in given.items() if not _is_one(number, weight)}
+    wrong = {number: weight for number, weight in given.items() if not _is_valid(number, weight)}
     if wrong or not given:
         raise InputError(
             "bad class weight",
@@ -56,7 +56,7 @@ def checked_class_weight(value: Any) -> ClassWeight:
     return {int(number): float(given[number]) for number in sorted(given)}
 
 
-def _is_one(number: Any, weight: Any) -> bool:
+def _is_valid(number: Any, weight: Any) -> bool:
     are_numbers = isinstance(number, int | np.integer) and isinstance(weight, Real)
     return are_numbers and bool(np.isfinite(weight)) and weight >= 0
 
@@ -65,7 +65,7 @@ def check_class_weight(class_weight: ClassWeight, model: keras.Model, dataset: D
     """Refuses class weights that a model and its labels have no classes for.
 
     Args:
-        class_weight: As `checked_class_weight` gives it.
+        class_weight: As `as_class_weight` gives it.
         model: The model.
         dataset: The data.
 
@@ -135,7 +135,7 @@ def class_weight_text(class_weight: ClassWeight) -> str:
     """Class weights in words; equal ones read alike.
 
     Args:
-        class_weight: As `checked_class_weight` gives it.
+        class_weight: As `as_class_weight` gives it.
 
     Returns:
         One line.

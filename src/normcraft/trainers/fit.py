@@ -49,8 +49,9 @@ class FitTrainer(Trainer):
         self._probe = keras.Model(model.inputs, list(tensors.values())) if tensors else None
 
     def _begin(self, trials: Trials) -> None:
-        super()._begin(trials)
-        self._batches = trials[0].data.epochs(trials[0].spec)
+        spec, data = trials[0]
+        self._set_out(spec)
+        self._batches = data.epochs(spec)
 
     def _train_epoch(self, trials: Trials, epoch: int) -> list[Logs]:
         seed = trials[0].spec.seed

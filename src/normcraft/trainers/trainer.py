@@ -73,6 +73,10 @@ class Trainer(ABC):
         self._generators = _random_generators(model)
 
     @abstractmethod
+    def _begin(self, trials: Trials) -> None:
+        """Puts what trains in the state in which the trials begin."""
+
+    @abstractmethod
     def _train_epoch(self, trials: Trials, epoch: int) -> list[Logs]:
         """Trains one epoch; gives the mean loss and metrics over it, of each trial."""
 
@@ -160,10 +164,6 @@ class Trainer(ABC):
             path: A `.keras` file.
         """
         self.model.save(path)
-
-    def _begin(self, trials: Trials) -> None:
-        """Puts the model and its optimizer in the state in which the first trial begins."""
-        self._factor = self._set_out(trials[0].spec)
 
     def _set_out(self, spec: TrialSpec) -> float:
         """Gives the model a trial's initial weights; what a schedule has to be multiplied by."""

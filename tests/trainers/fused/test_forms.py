@@ -141,13 +141,12 @@ def test_speeds_are_measured_once_and_remembered(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model = model_of(layers.MaxPooling2D(2), (4, 4, 1))
     (place,) = places(model, 2)
-    speeds = measure_speeds([model], [2], {})
+    speeds = measure_speeds([model], [2])
     assert speeds[place.key].keys() == {"layer: library", "layer: comparison"}
     assert all(value > 0 for value in speeds[place.key].values())
     monkeypatch.setattr("normcraft.trainers.fused.speeds._times", lambda _: pytest.fail("again"))
-    assert measure_speeds([model], [2], {}) == speeds
+    assert measure_speeds([model], [2]) == speeds
     known = {place.key: {"layer: library": 1.0, "layer: comparison": 2.0}}
-    assert measure_speeds([model], [2], known) == known
     assert fastest(place, known) is None
     assert fastest(place, {place.key: {"layer: library": 2.0, "layer: comparison": 1.0}})
     assert fastest(place, {}) is None
@@ -159,7 +158,7 @@ def test_where_timing_does_not_pay_the_usual_forms_are_taken(monkeypatch, tmp_pa
     x = layers.Conv2D(2, 3, strides=2, name="strided")(layers.Conv2D(2, 3, name="conv")(inputs))
     model = keras.Model(inputs, layers.MaxPooling2D(2, name="pool")(layers.Conv2D(2, 1)(x)))
     monkeypatch.setattr("normcraft.trainers.fused.speeds._times", lambda _: pytest.fail("timed"))
-    speeds = measure_speeds([model], [2], {}, timed=False)
+    speeds = measure_speeds([model], [2], timed=False)
     usual = [place.usual for place in places(model, 2)]
     assert usual[0] == {"forward": "library", "inputs": "library", "kernel": "turned products"}
     assert usual[1]["inputs"] == "product", "with strides there is no other"
@@ -172,14 +171,14 @@ def test_where_timing_does_not_pay_the_usual_forms_are_taken(monkeypatch, tmp_pa
 def test_a_damaged_memory_is_measured_anew(monkeypatch, tmp_path, content):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model = model_of(layers.MaxPooling2D(2), (4, 4, 1))
-    first = measure_speeds([model], [2], {})
+    first = measure_speeds([model], [2])
     (file,) = (tmp_path / "normcraft" / "forms").iterdir()
     file.write_text(content.replace("x", next(iter(first))))
-    assert measure_speeds([model], [2], {}).keys() == first.keys()
+    assert measure_speeds([model], [2]).keys() == first.keys()
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     model = model_of(layers.MaxPooling2D(2), (4, 4, 1))
-    assert measure_speeds([model], [2], {})
+    assert measure_speeds([model], [2])

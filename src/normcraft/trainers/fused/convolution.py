@@ -6,6 +6,7 @@ value and both gradients each have several forms: the library's, and products of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import Any
@@ -67,7 +68,7 @@ class Convolution:
             return False
         windows = _Windows(layer, shape)
         size = 4 * shape[0] * windows.positions * windows.size * shape[-1]
-        return size <= LARGEST
+        return bool(size <= LARGEST)
 
     def form(self, names: Mapping[str, str]) -> Callable[..., Any]:
         """What takes the place of `layer.convolution_op`.
@@ -206,8 +207,8 @@ class _Windows:
                 shape[1:-1], self.pads, self.sizes, self.strides, self.dilations, strict=True
             )
         ]
-        self.size = _product(self.sizes)
-        self.positions = _product(self.lengths)
+        self.size = math.prod(self.sizes)
+        self.positions = math.prod(self.lengths)
 
     def of(self, inputs: Any) -> Iterator[Any]:
         if any(map(any, self.pads)):
@@ -229,10 +230,3 @@ def _padding(padding: str, length: int, size: int, stride: int, dilation: int) -
         return 0, 0
     total = max(0, (-(-length // stride) - 1) * stride + reach + 1 - length)
     return total // 2, total - total // 2
-
-
-def _product(numbers: Any) -> int:
-    result = 1
-    for number in numbers:
-        result *= number
-    return result

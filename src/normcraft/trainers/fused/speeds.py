@@ -28,18 +28,13 @@ REPEATS, LOOP = 3, 4
 
 
 def measure_speeds(
-    models: Iterable[keras.Model],
-    batch_sizes: Iterable[int],
-    known: Speeds,
-    *,
-    timed: bool = True,
+    models: Iterable[keras.Model], batch_sizes: Iterable[int], *, timed: bool = True
 ) -> dict[str, dict[str, float]]:
     """Milliseconds that each form of each layer takes, forward and backward.
 
     Args:
         models: Built models.
         batch_sizes: Samples a step, one for each model.
-        known: What was measured before.
         timed: Whether what is not remembered is timed; else the forms that are usually fastest
             stand there with 0 and the others with 1.
 
@@ -53,9 +48,7 @@ def measure_speeds(
     for model, size in zip(models, batch_sizes, strict=True):
         for place in places(model, size):
             if place.key not in found:
-                found[place.key] = (
-                    _fitting(known, place) or _fitting(remembered, place) or time_them(place)
-                )
+                found[place.key] = _fitting(remembered, place) or time_them(place)
     if path and timed and not found.items() <= remembered.items():
         write_cache(path, {**remembered, **found})
     return found

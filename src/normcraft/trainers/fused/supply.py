@@ -25,13 +25,12 @@ class Supply:
     """What trials train on and are judged on, as contexts with chunks.
 
     Args:
-        trials: Several of data that the device holds, else one. A stream whose rows nobody has
-            counted is passed over once.
-        together: Trials in a program; the last one is taken again where there are fewer.
+        trials: As many as a program trains: several of data that the device holds, else one. A
+            stream whose rows nobody has counted is passed over once.
     """
 
-    def __init__(self, trials: Trials, together: int) -> None:
-        self._trials = [*trials, *[trials[-1]] * (together - len(trials))]
+    def __init__(self, trials: Trials) -> None:
+        self._trials = trials
         spec, data = trials[0]
         self._spec = spec
         self._dataset = data.dataset

@@ -15,6 +15,7 @@ from normcraft._core.keras_private import learning_rate_source
 from normcraft.kinds import batch
 from normcraft.records import TrialSpec
 from normcraft.surgery import kept_variables, site_seed
+from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.forms import left_to_library, places
 from normcraft.trainers.fused.lanes import apart, joined
 from normcraft.trainers.fused.measures import Measures
@@ -26,7 +27,6 @@ from normcraft.trainers.fused.supply import Supply
 from normcraft.trainers.objective import Objective
 from normcraft.trainers.optimizer import scaled_schedule
 from normcraft.trainers.trainer import ACTIVATION_SAMPLES, Logs, Trainer, Trial, Trials
-from normcraft.trainers.trial_data import TrialData
 
 __all__ = ["FusedTrainer"]
 
@@ -96,40 +96,37 @@ class FusedTrainer(Trainer):
         """
         if trial.data.dataset.is_stream or not are_kept():
             return
-        self._begin([trial])
-        self._chance(trial.data)  # metrics are built when they are first used
-        with self._supply.training(0) as chunks:
-            chunk = next(iter(chunks))
+        chunk = self._begun_with(trial)
         program = self._compiled().lowered(self._state, self._factors, chunk)
         self._ahead = Thread(target=_compile, args=(program,), name="compile ahead")
         self._ahead.start()
 
-    def step_seconds(self, spec: TrialSpec, data: TrialData) -> float:
+    def step_seconds(self, trial: Trial) -> float:
         """How long a step of a trial takes among as many as are trained at once.
 
         Args:
-            spec: A trial; its batches are taken.
-            data: Its data.
+            trial: A trial; its batches are taken.
 
         Returns:
             Seconds, compilation left out; infinite where no batch is whole.
         """
-        self._begin([Trial(spec, data)])
-        self._chance(data)  # metrics are built when they are first used
-        with self._supply.training(0) as chunks:
-            chunk = next(iter(chunks))
+        chunk = self._begun_with(trial)
         step = self._compiled().step_seconds(self._state, self._factors, chunk)
         return step / self.together
+
+    def _begun_with(self, trial: Trial) -> Chunk:
+        self._begin([trial])
+        self._chance(trial.data)  # metrics are built when they are first used
+        with self._supply.training(0) as chunks:
+            return next(iter(chunks))
 
     def _begin(self, trials: Trials) -> None:
         if self._ahead is not None:
             self._ahead.join()
             self._ahead = None
-        begun = [self._begun(trial.spec) for trial in trials]
-        # A group that is not full has its last trial several times: nothing is compiled anew.
-        begun += begun[-1:] * (self.together - len(begun))
+        begun = self._full([self._begun(trial.spec) for trial in trials])
         states, factors = zip(*begun, strict=True)
-        self._supply = Supply(trials, self.together)
+        self._supply = Supply(self._full([*trials]))
         self._state = joined(states)
         self._factors = np.array(factors, "float32")
 
@@ -164,6 +161,7 @@ class FusedTrainer(Trainer):
         return apart(logs, len(trials))
 
     def _full(self, parts: list[Any]) -> list[Any]:
+        # A group that is not full has its last trial several times: nothing is compiled anew.
         return parts + parts[-1:] * (self.together - len(parts))
 
     def _evaluate(self, part: str, trials: Trials) -> list[Logs]:
