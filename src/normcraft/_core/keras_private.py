@@ -14,9 +14,10 @@ import contextlib
 import inspect
 import math
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import keras
@@ -47,6 +48,7 @@ __all__ = [
     "output_structure",
     "pack_outputs",
     "sublayers",
+    "time_distributed_call",
     "trace_failure",
     "traced_function",
     "trusted_code",
@@ -300,6 +302,43 @@ def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
         The layer itself first; the same order for every layer of one class and configuration.
     """
     return list(layer._flatten_layers())
+
+
+class WholeCall(NamedTuple):
+    """What `TimeDistributed` was called on, while it calls its layer on one step.
+
+    Attributes:
+        inputs: All steps, the axis of time first.
+        mask: Their mask, likewise, or None.
+        repeated: Whether the layer has been called on another step of the same call before.
+    """
+
+    inputs: Tensor
+    mask: Tensor | None
+    repeated: bool
+
+
+def time_distributed_call(layer: keras.layers.Layer) -> WholeCall | None:
+    """The call of `TimeDistributed` that the present call of a layer is a part of.
+
+    `TimeDistributed` hands its layer one step after another and has no way to hand it all of them;
+    they stand in its frame on the stack.
+
+    Args:
+        layer: The layer; asked from within its `call`.
+
+    Returns:
+        All that `TimeDistributed` was called on; None where no `TimeDistributed` called the layer.
+    """
+    frame = sys._getframe(1)
+    while frame.f_locals.get("self") is layer and frame.f_back is not None:
+        frame = frame.f_back
+    found = frame.f_locals
+    wrapper = found.get("self")
+    if not isinstance(wrapper, keras.layers.TimeDistributed) or wrapper.layer is not layer:
+        return None
+    step = found.get("i")
+    return WholeCall(found["inputs"], found.get("mask"), isinstance(step, int) and step > 0)
 
 
 @contextlib.contextmanager

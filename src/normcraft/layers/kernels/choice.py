@@ -1,0 +1,54 @@
+"""Which kernel normalizes a batch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import keras
+from keras import ops
+
+from normcraft.layers.kernels import plain
+
+__all__ = ["normalize_by_batch"]
+
+Tensor = Any
+FAST = ("jax", "tensorflow", "torch")
+
+
+def normalize_by_batch(
+    x: Tensor, gamma: Tensor | None, beta: Tensor | None, *, axis: int, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalizes by the statistics of the batch: y = gamma·(x − mean)/√(variance + ε) + beta.
+
+    Args:
+        x: Floats of at least 32 bits and of any rank from 2 up.
+        gamma: Scale of shape (channels,), or None for 1.
+        beta: Shift of shape (channels,), or None for 0.
+        axis: The axis of the channels.
+        epsilon: What is added to the variance.
+
+    Returns:
+        `(y, mean, variance)`: `y` like `x`, the statistics of shape (channels,), the variance
+        biased. Gradients flow through `y`, the dependence of the statistics on `x` included, and
+        not through the statistics themselves.
+
+    Example:
+        >>> y, mean, variance = normalize_by_batch(
+        ...     ops.array([[1.0], [3.0]]), None, None, axis=-1, epsilon=0.0)
+        >>> ops.convert_to_numpy(y).ravel().tolist(), float(mean[0]), float(variance[0])
+        ([-1.0, 1.0], 2.0, 1.0)
+    """
+    backend = keras.backend.backend()
+    if backend not in FAST or not _is_matrix(x, axis):
+        return plain.normalize(x, gamma, beta, axis=axis, epsilon=epsilon)
+    kernel = import_module(f"normcraft.layers.kernels.{backend}")
+    flat = ops.reshape(x, (-1, x.shape[-1]))
+    y, mean, variance = kernel.normalize(flat, gamma, beta, epsilon=epsilon)
+    return ops.reshape(y, ops.shape(x)), mean, variance
+
+
+def _is_matrix(x: Tensor, axis: int) -> bool:
+    # Of values by channels, in one piece and on one device.
+    whole = keras.distribution.distribution() is None
+    return whole and axis % len(x.shape) == len(x.shape) - 1 and 0 not in x.shape

@@ -1,0 +1,121 @@
+"""JAX: one sweep for both statistics and one for both sums of the gradient on a CPU.
+
+XLA's CPU compiler makes a loop of its own of every sum over rows, single values wide for sums of
+products. A loop over blocks of rows adds both sums up in vectors while the block is in the cache.
+Accelerators take XLA's own sums.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+__all__ = ["normalize"]
+
+Tensor = Any
+BLOCK = 2048  # values that are added up at once
+SAMPLE = 16  # rows whose mean is near enough to all rows' for nothing to cancel
+
+
+def normalize(
+    x: Tensor, gamma: Tensor | None, beta: Tensor | None, *, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalizes a matrix of values by channels.
+
+    Returns:
+        `(y, mean, variance)`.
+    """
+    gamma = jnp.ones(x.shape[1], x.dtype) if gamma is None else gamma
+    beta = jnp.zeros(x.shape[1], x.dtype) if beta is None else beta
+    return _normalized(x, gamma, beta, epsilon)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _normalized(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Any:
+    return _forward(x, gamma, beta, epsilon)[0]
+
+
+def _forward(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Any:
+    # The mean of a few rows all over: sums of what differs from it lose no digits.
+    near = jnp.mean(x[:: max(1, len(x) // SAMPLE)], 0)
+    first, second = _moment_sums(x, near)
+    offset = first / len(x)
+    mean = near + offset
+    variance = jnp.maximum(second / len(x) - jnp.square(offset), 0)
+    inverse = jax.lax.rsqrt(variance + epsilon)
+    scale = inverse * gamma
+    # Subtracted first: far from zero x·scale − mean·scale would lose digits.
+    y = (x - mean) * scale + beta
+    return (y, mean, variance), (x, gamma, mean, inverse)
+
+
+def _backward(epsilon: float, kept: Any, gradients: Any) -> Any:
+    del epsilon
+    x, gamma, mean, inverse = kept
+    gradient = gradients[0]
+    of_beta, product = _gradient_sums(gradient, x, mean)
+    of_gamma = product * inverse
+    scale = gamma * inverse
+    slope = scale * inverse * of_gamma / len(x)
+    of_x = scale * gradient - slope * (x - mean) - scale * of_beta / len(x)
+    return of_x, of_gamma, of_beta
+
+
+_normalized.defvjp(_forward, _backward)
+
+
+def _moment_sums(x: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums over the rows of x − near and of its square."""
+
+    def add(block: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
+        centred = block - near
+        return centred, jnp.square(centred)
+
+    return _summed(add, (x,), near)
+
+
+def _gradient_sums(gradient: Tensor, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums over the rows of the gradient and of gradient·(x − mean)."""
+
+    def add(gradient: Tensor, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        return gradient, gradient * (x - mean)
+
+    return _summed(add, (gradient, x), mean)
+
+
+def _summed(terms: Any, matrices: tuple[Tensor, ...], row: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums over the rows of the two terms made of matrices and one row."""
+    rows, channels = matrices[0].shape
+    height = _height(rows, channels)
+
+    def of_all(*matrices: Tensor) -> tuple[Tensor, Tensor]:
+        first, second = terms(*matrices, row)
+        return jnp.sum(first, 0), jnp.sum(second, 0)
+
+    def in_blocks(*matrices: Tensor) -> tuple[Tensor, Tensor]:
+        blocks = [matrix.reshape(-1, height * channels) for matrix in matrices]
+        wide = jnp.tile(row, height)
+
+        def add(index: Any, sums: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+            first, second = terms(*(block[index] for block in blocks), wide)
+            return sums[0] + first, sums[1] + second
+
+        nothing = jnp.zeros_like(wide)
+        found = jax.lax.fori_loop(0, rows // height, add, (nothing, nothing))
+        first, second = (jnp.sum(each.reshape(height, channels), 0) for each in found)
+        return first, second
+
+    if height * channels < BLOCK // 4:
+        return of_all(*matrices)
+    found: tuple[Tensor, Tensor] = jax.lax.platform_dependent(
+        *matrices, cpu=in_blocks, default=of_all
+    )
+    return found
+
+
+def _height(rows: int, channels: int) -> int:
+    """Rows a block: the most that divide all and make no more values than `BLOCK`."""
+    return max(h for h in range(1, max(1, BLOCK // channels) + 1) if rows % h == 0)

@@ -1,0 +1,69 @@
+"""PyTorch: its native batch normalization on a matrix of values by channels.
+
+`keras.layers.BatchNormalization` takes seven passes there and the difference of two large squares
+for the variance.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+__all__ = ["normalize"]
+
+Tensor = Any
+# The native operation adds values up in a row: of more, far from zero, the mean loses digits that
+# the variance and the gradient of gamma need.
+LONGEST_SUM = 2**13
+SLOTS = 64
+
+
+def normalize(
+    x: Tensor, gamma: Tensor | None, beta: Tensor | None, *, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalizes a matrix of values by channels.
+
+    Returns:
+        `(y, mean, variance)`.
+    """
+    if len(x) > LONGEST_SUM:
+        y, mean, variance = _Long.apply(x, gamma, beta, epsilon)
+        return y, mean, variance
+    mean, variance = x.new_zeros(x.shape[1]), x.new_ones(x.shape[1])
+    # Averages that forget all at once are the statistics of the batch, by Bessel's correction.
+    y, _, _ = torch.native_batch_norm(x, gamma, beta, mean, variance, True, 1.0, epsilon)
+    if len(x) == 1:
+        return y, mean, torch.zeros_like(variance)
+    return y, mean, variance * ((len(x) - 1) / len(x))
+
+
+class _Long(torch.autograd.Function):
+    """The same with statistics summed in many slots, for very many values."""
+
+    @staticmethod
+    def forward(
+        context: Any, x: Tensor, gamma: Tensor | None, beta: Tensor | None, epsilon: float
+    ) -> Any:
+        mean = _mean(x)
+        variance = _mean((x - mean).square_())
+        y, _, _ = torch.native_batch_norm(x, gamma, beta, mean, variance, False, 0.0, epsilon)
+        context.save_for_backward(x, gamma, mean, torch.rsqrt(variance + epsilon))
+        context.epsilon = epsilon
+        context.mark_non_differentiable(mean, variance)
+        return y, mean, variance
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor, *_: Any) -> Any:
+        x, gamma, mean, inverse = context.saved_tensors
+        needed = list(context.needs_input_grad[:3])
+        found = torch.ops.aten.native_batch_norm_backward(
+            gradient, x, gamma, None, None, mean, inverse, True, context.epsilon, needed
+        )
+        return (*(g if need else None for g, need in zip(found, needed, strict=True)), None)
+
+
+def _mean(x: Tensor) -> Tensor:
+    even = len(x) // SLOTS * SLOTS
+    slots = x[:even].reshape(even // SLOTS, -1).sum(0).reshape(SLOTS, -1)
+    return (slots.sum(0) + x[even:].sum(0)) / len(x)
