@@ -83,14 +83,14 @@ def channel_parameter(name: str, value: Any, channels: int, default: float) -> A
     """
     if value is None:
         return np.full(channels, default)
-    value = np.asarray(value, "float64")
-    if value.shape != (channels,):
+    numbers: Array = np.asarray(value, "float64")
+    if numbers.shape != (channels,):
         raise InputError(
             f"{name} does not fit the channels",
-            received=f"shape {value.shape}",
+            received=f"shape {numbers.shape}",
             expected=f"shape ({channels},)",
         )
-    return value
+    return numbers
 
 
 def mask_of(mask: Any, shape: tuple[int, ...]) -> Array | None:
