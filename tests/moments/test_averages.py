@@ -73,3 +73,9 @@ def test_batch_normalization_without_epsilon_is_the_standard_score_of_scipy():
     x = np.random.default_rng(0).normal(5, 3, (9, 4))
     actual = reference.batch_norm(x, epsilon=0.0).y
     np.testing.assert_allclose(actual, stats.zscore(x, axis=0), rtol=1e-12, atol=1e-12)
+
+
+def test_a_standard_deviation_that_holds_less_than_epsilon_gives_the_variance_zero():
+    averages = reference.RenormAverages(*np.array([[0.0], [1.0], [0.0], [0.5]]))
+    assert averages.moving_variance(epsilon=0.125) == 0.125
+    assert averages.moving_variance(epsilon=0.5) == 0.0

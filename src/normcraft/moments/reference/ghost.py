@@ -31,7 +31,7 @@ def ghost_batch_norm(
     Group i is made of the `virtual_batch_size` rows that follow each other from row
     i·virtual_batch_size on. Where it does not divide the batch, the last group holds the rows that
     are left, however few: of a group of one row and one position nothing is left but β. Source:
-    Hoffer, Hubara and Soudry (2017), "Train longer, generalize better", section 4.
+    Hoffer, Hubara and Soudry (2017), "Train longer, generalize better", algorithm 1.
 
     Args:
         x: Shape (batch, …), with channels along `axis`.
