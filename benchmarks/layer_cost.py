@@ -46,16 +46,17 @@ def layer_pass(layer: keras.layers.Layer, x: np.ndarray, gradient: np.ndarray) -
         A function that waits for the result.
     """
     layer.build(x.shape)
-    return {"jax": on_jax, "tensorflow": on_tensorflow, "torch": on_torch}[
-        keras.backend.backend()
-    ](layer, x, gradient)
+    return {"jax": on_jax, "tensorflow": on_tensorflow, "torch": on_torch}[keras.backend.backend()](
+        layer, x, gradient
+    )
 
 
 def on_jax(layer: keras.layers.Layer, x: np.ndarray, gradient: np.ndarray) -> Contestant:
     import jax
 
     trained, kept = (
-        [v.value for v in part] for part in (layer.trainable_variables, layer.non_trainable_variables)
+        [v.value for v in part]
+        for part in (layer.trainable_variables, layer.non_trainable_variables)
     )
 
     @jax.jit
@@ -243,7 +244,9 @@ def show(found: dict[str, Any]) -> None:
     """Prints the tables."""
     print(f"{found['backend']}, Keras {keras.__version__}, {found['rounds']} rounds")
     for row in found.get("alone", ()):
-        share, faster = ("{:.2f} ({:.2f} to {:.2f})".format(*row[k]) for k in ("of_keras", "speed_up"))
+        share, faster = (
+            "{:.2f} ({:.2f} to {:.2f})".format(*row[k]) for k in ("of_keras", "speed_up")
+        )
         times = ", ".join(f"{name} {value:.2f}" for name, value in row["milliseconds"].items())
         met = row["of_keras"][0] <= row["goal"] and row["speed_up"][1] >= GOAL
         print(f"{tuple(row['shape'])}: {share} of Keras's time, {faster} times as fast; "
@@ -251,8 +254,12 @@ def show(found: dict[str, Any]) -> None:
     if "step" in found:
         row = found["step"]
         print("a step of R4, ms:", {k: round(v, 2) for k, v in row["milliseconds"].items()})
-        print("added, of what Keras's add: {:.2f} ({:.2f} to {:.2f})".format(*row["added_of_keras"]))
-        print("the step, Keras's time over ours: {:.3f} ({:.3f} to {:.3f})".format(*row["speed_up"]))
+        print(
+            "added, of what Keras's add: {:.2f} ({:.2f} to {:.2f})".format(*row["added_of_keras"])
+        )
+        print(
+            "the step, Keras's time over ours: {:.3f} ({:.3f} to {:.3f})".format(*row["speed_up"])
+        )
 
 
 def main() -> None:

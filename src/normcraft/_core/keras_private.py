@@ -310,12 +310,12 @@ class WholeCall(NamedTuple):
     Attributes:
         inputs: All steps, the axis of time first.
         mask: Their mask, likewise, or None.
-        repeated: Whether the layer has been called on another step of the same call before.
+        goes_on: Whether the layer will be called on another step of the same call.
     """
 
     inputs: Tensor
     mask: Tensor | None
-    repeated: bool
+    goes_on: bool
 
 
 def time_distributed_call(layer: keras.layers.Layer) -> WholeCall | None:
@@ -337,8 +337,9 @@ def time_distributed_call(layer: keras.layers.Layer) -> WholeCall | None:
     wrapper = found.get("self")
     if not isinstance(wrapper, keras.layers.TimeDistributed) or wrapper.layer is not layer:
         return None
-    step = found.get("i")
-    return WholeCall(found["inputs"], found.get("mask"), isinstance(step, int) and step > 0)
+    inputs, step = found["inputs"], found["i"]
+    goes_on = isinstance(step, int) and step + 1 < inputs.shape[0]
+    return WholeCall(inputs, found.get("mask"), goes_on)
 
 
 @contextlib.contextmanager

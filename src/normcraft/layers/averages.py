@@ -35,7 +35,7 @@ class StepCounter(keras.layers.Layer):  # type: ignore[misc]
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Takes the count over; without one, averages that are not fresh count as old."""
-        self.count.assign(store.get("0", 0))
+        self.count.assign(store["0"] if list(store.keys()) else 0)
 
     def advance(self, *, fresh: Any, moved: Any) -> Any:
         """Counts one batch.

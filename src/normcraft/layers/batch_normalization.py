@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -207,7 +208,8 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
         whole = time_distributed_call(self)
         if whole is None and mask is None and not self.synchronized:
             y, mean, variance = normalize_by_batch(x, gamma, beta, **form)
-            return y, ops.cast(ops.size(x) // x.shape[self.axis], x.dtype), mean, variance
+            size = ops.size(x) if None in x.shape else math.prod(x.shape)
+            return y, size // x.shape[self.axis], mean, variance
         values, mask = (x, mask) if whole is None else _all_steps(whole, x)
         found = plain.moments(
             values,
@@ -217,16 +219,16 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
         )
         count, mean, variance = plain.rows(found)
         y = plain.scaled(x, mean, variance, gamma, beta, **form)
-        return y, count, ops.stop_gradient(mean), ops.stop_gradient(variance)
+        return y, count, mean, variance
 
     def _renormalized(
         self, x: Tensor, mask: Tensor | None, gamma: Tensor | None, beta: Tensor | None
     ) -> Found:
         """By the statistics of the batch, brought near to the averages by constants r and d."""
-        y, count, mean, variance = self._normalized(x, mask, None, None)
-        smallest = float(self.epsilon) ** 0.5
+        y, count, *found = self._normalized(x, mask, None, None)
+        mean, variance = map(ops.stop_gradient, found)
         average, deviation = (ops.cast(w, x.dtype) for w in (self.renorm_mean, self.renorm_stddev))
-        deviation = ops.maximum(deviation, smallest)
+        deviation = ops.maximum(deviation, float(self.epsilon) ** 0.5)
         r = ops.sqrt(variance + self.epsilon) / deviation
         d = (mean - average) / deviation
         limits = self.renorm_clipping or {}
@@ -238,36 +240,30 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
         return plain.affine(y, gamma, beta, axis=self.axis), count, mean, variance
 
     def _follow(self, count: Tensor, mean: Tensor, variance: Tensor) -> None:
-        """Moves the averages; channels without finite statistics stay where they are."""
+        """Moves the averages; statistics that are not finite move nothing."""
         whole = time_distributed_call(self)
-        if whole is not None and whole.repeated:
+        if whole is not None and whole.goes_on:
             return
-        moved = ops.logical_and(ops.isfinite(mean), ops.isfinite(variance))
-        moved = ops.logical_and(moved, count > 0)
-        momentum = self._momentum_now(moved)
+        if not isinstance(count, int) or count == 0:
+            mean, variance = plain.undefined_where_empty(count, mean, variance)
+        momentum = self._momentum_now(mean)
         corrected = variance
         if self.unbiased_variance:
+            count = ops.cast(count, variance.dtype)
             corrected = variance * (count / ops.maximum(count - 1, 1))
-
-        def follow(average: keras.Variable, value: Tensor, momentum: Tensor) -> Tensor:
-            before = ops.cast(average, mean.dtype)
-            after = ops.where(moved, before * momentum + value * (1.0 - momentum), before)
-            average.assign(ops.cast(after, average.dtype))
-            return after
-
-        follow(self.moving_mean, mean, momentum)
+        _follow(self.moving_mean, mean, momentum)
         if not self.renorm:
-            follow(self.moving_variance, corrected, momentum)
+            _follow(self.moving_variance, corrected, momentum)
             return
-        follow(self.renorm_mean, mean, self.renorm_momentum)
-        follow(self.renorm_stddev, ops.sqrt(variance + self.epsilon), self.renorm_momentum)
-        kept = follow(self.moving_stddev, ops.sqrt(corrected + self.epsilon), momentum)
+        _follow(self.renorm_mean, mean, self.renorm_momentum)
+        _follow(self.renorm_stddev, ops.sqrt(variance + self.epsilon), self.renorm_momentum)
+        kept = _follow(self.moving_stddev, ops.sqrt(corrected + self.epsilon), momentum)
         self.moving_variance.assign(ops.relu(ops.square(kept) - self.epsilon))
 
-    def _momentum_now(self, moved: Tensor) -> Any:
+    def _momentum_now(self, mean: Tensor) -> Any:
         if self.steps is None:
             return self.momentum
-        step = self.steps.advance(fresh=self._is_fresh(), moved=ops.any(moved))
+        step = self.steps.advance(fresh=self._is_fresh(), moved=ops.any(ops.isfinite(mean)))
         return ops.cast(momentum_after(step, self.momentum), self.moving_mean.dtype)
 
     def _is_fresh(self) -> Tensor:
@@ -292,6 +288,14 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
         ours = ("debiased", "unbiased_variance")
         config: dict[str, Any] = super().get_config()
         return config | {name: getattr(self, name) for name in (*names, *ours)}
+
+
+def _follow(average: keras.Variable, value: Tensor, momentum: Any) -> Tensor:
+    before = ops.cast(average, value.dtype)
+    after = before * momentum + value * (1.0 - momentum)
+    after = ops.where(ops.isfinite(after), after, before)
+    average.assign(after)
+    return after
 
 
 def _all_steps(whole: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:

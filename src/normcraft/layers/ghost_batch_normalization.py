@@ -67,7 +67,7 @@ class GhostBatchNormalization(BatchNormalization):
         y = (parts - mean) * ops.rsqrt(variance + self.epsilon)
         y = ops.reshape(y, (-1, *ops.shape(x)[1:]))[: ops.shape(x)[0]]
         y = plain.affine(y, gamma, beta, axis=self.axis)
-        return y, *map(ops.stop_gradient, _together(count, mean, variance))
+        return y, *_together(count, mean, variance)
 
     def _parts(self, x: Tensor) -> Tensor:
         """The batch as virtual batches: a new first axis, zeros where the last one is not full."""

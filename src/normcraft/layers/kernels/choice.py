@@ -30,8 +30,8 @@ def normalize_by_batch(
 
     Returns:
         `(y, mean, variance)`: `y` like `x`, the statistics of shape (channels,), the variance
-        biased. Gradients flow through `y`, the dependence of the statistics on `x` included, and
-        not through the statistics themselves.
+        biased. Gradients are those of `y`, with the dependence of the statistics on `x`; the
+        statistics are for looking at.
 
     Example:
         >>> y, mean, variance = normalize_by_batch(
@@ -43,9 +43,8 @@ def normalize_by_batch(
     if backend not in FAST or not _is_matrix(x, axis):
         return plain.normalize(x, gamma, beta, axis=axis, epsilon=epsilon)
     kernel = import_module(f"normcraft.layers.kernels.{backend}")
-    flat = ops.reshape(x, (-1, x.shape[-1]))
-    y, mean, variance = kernel.normalize(flat, gamma, beta, epsilon=epsilon)
-    return ops.reshape(y, ops.shape(x)), mean, variance
+    found: tuple[Tensor, Tensor, Tensor] = kernel.normalize(x, gamma, beta, epsilon=epsilon)
+    return found
 
 
 def _is_matrix(x: Tensor, axis: int) -> bool:

@@ -23,14 +23,16 @@ SAMPLE = 16  # rows whose mean is near enough to all rows' for nothing to cancel
 def normalize(
     x: Tensor, gamma: Tensor | None, beta: Tensor | None, *, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalizes a matrix of values by channels.
+    """Normalizes by the batch along the last axis.
 
     Returns:
         `(y, mean, variance)`.
     """
-    gamma = jnp.ones(x.shape[1], x.dtype) if gamma is None else gamma
-    beta = jnp.zeros(x.shape[1], x.dtype) if beta is None else beta
-    return _normalized(x, gamma, beta, epsilon)
+    matrix = x.reshape(-1, x.shape[-1])
+    gamma = jnp.ones(x.shape[-1], x.dtype) if gamma is None else gamma
+    beta = jnp.zeros(x.shape[-1], x.dtype) if beta is None else beta
+    y, mean, variance = _normalized(matrix, gamma, beta, epsilon)
+    return y.reshape(x.shape), mean, variance
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-__all__ = ["affine", "moments", "normalize", "rows", "scaled", "unchanged"]
+__all__ = ["affine", "moments", "normalize", "rows", "scaled", "unchanged", "undefined_where_empty"]
 
 Tensor = Any
 AllReduce = Callable[[Tensor], Tensor]
@@ -59,11 +59,10 @@ def normalize(
     """Normalizes by the statistics of the batch, along any axis.
 
     Returns:
-        `(y, mean, variance)`; gradients flow through `y` alone.
+        `(y, mean, variance)`.
     """
     _, mean, variance = rows(moments(x, None, kept=(axis,)))
-    y = scaled(x, mean, variance, gamma, beta, axis=axis, epsilon=epsilon)
-    return y, ops.stop_gradient(mean), ops.stop_gradient(variance)
+    return scaled(x, mean, variance, gamma, beta, axis=axis, epsilon=epsilon), mean, variance
 
 
 def rows(found: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -73,6 +72,15 @@ def rows(found: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         Each of shape (channels,).
     """
     return tuple(ops.reshape(value, (-1,)) for value in found)
+
+
+def undefined_where_empty(count: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Statistics, NaN where nothing was counted.
+
+    Returns:
+        Mean and variance.
+    """
+    return tuple(ops.where(count > 0, value, float("nan")) for value in (mean, variance))
 
 
 def scaled(

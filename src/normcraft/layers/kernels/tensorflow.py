@@ -1,4 +1,4 @@
-"""TensorFlow: its fused batch normalization on a matrix of values by channels."""
+"""TensorFlow: its fused batch normalization on values by channels."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from normcraft.layers.kernels import plain
 __all__ = ["normalize"]
 
 Tensor = Any
+Found = tuple[Tensor, Tensor, Tensor]
 # On a CPU the fused operation adds values up in a row: of more, far from zero, the mean loses
 # digits that the variance and the gradient of gamma need.
 LONGEST_SUM = 2**13
@@ -20,73 +21,72 @@ SLOTS = 64
 def normalize(
     x: Tensor, gamma: Tensor | None, beta: Tensor | None, *, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalizes a matrix of values by channels.
+    """Normalizes by the batch along the last axis.
 
     Returns:
         `(y, mean, variance)`.
     """
-    if x.dtype != tf.float32:
+    channels = x.shape[-1]
+    if x.dtype != tf.float32:  # the fused operation takes no other
         return plain.normalize(x, gamma, beta, axis=-1, epsilon=epsilon)
-    gamma = tf.ones(x.shape[1]) if gamma is None else gamma
-    beta = tf.zeros(x.shape[1]) if beta is None else beta
-    if tf.config.list_physical_devices("GPU"):
-        return _fused(x, gamma, beta, epsilon)
+    gamma = tf.ones(channels) if gamma is None else gamma
+    beta = tf.zeros(channels) if beta is None else beta
+    y, mean, variance = _chosen(tf.reshape(x, [1, -1, 1, channels]), gamma, beta, epsilon)
+    return tf.reshape(y, tf.shape(x)), mean, variance
+
+
+def _chosen(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Found:
     few, many = (lambda: _fused(x, gamma, beta, epsilon)), (lambda: _long(x, gamma, beta, epsilon))
-    if x.shape[0] is None:
-        return tf.cond(tf.shape(x)[0] > LONGEST_SUM, many, few)
-    return many() if x.shape[0] > LONGEST_SUM else few()
+    if tf.config.list_physical_devices("GPU"):
+        return few()
+    if x.shape[1] is None:
+        chosen: Found = tf.cond(tf.shape(x)[1] > LONGEST_SUM, many, few)
+        return chosen
+    return many() if x.shape[1] > LONGEST_SUM else few()
 
 
-def _fused(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
-    nothing = tf.zeros([0])
+def _fused(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Found:
     y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-        x=x[None, :, None],
+        x=x,
         scale=gamma,
         offset=beta,
-        mean=nothing,
-        variance=nothing,
+        mean=tf.zeros([0]),
+        variance=tf.zeros([0]),
         epsilon=epsilon,
         is_training=True,
     )
     # The operation hands the variance out with Bessel's correction.
-    count = tf.cast(tf.shape(x)[0], x.dtype)
-    biased = variance * (tf.maximum(count - 1, 0) / tf.maximum(count, 1))
-    return y[0, :, 0], tf.stop_gradient(mean), tf.stop_gradient(biased)
+    count = x.shape[1] or tf.cast(tf.shape(x)[1], x.dtype)
+    return y, mean, variance * ((count - 1) / count)
 
 
-def _long(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+def _long(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Found:
     """The same with statistics summed in many slots, for very many values."""
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def normalized(x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
-        mean = _mean(x)
-        variance = _mean(tf.square(x - mean))
+        mean = _mean(x[0, :, 0])
+        variance = _mean(tf.square(x[0, :, 0] - mean))
+        settings = {"x": x, "scale": gamma, "epsilon": epsilon}
         y, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=x[None, :, None],
-            scale=gamma,
-            offset=beta,
-            mean=mean,
-            variance=variance,
-            epsilon=epsilon,
-            is_training=False,
+            **settings, offset=beta, mean=mean, variance=variance, is_training=False
         )
 
         def gradients(gradient: Tensor, *_: Tensor) -> Any:
             of_x, of_gamma, of_beta, *_ = tf.raw_ops.FusedBatchNormGradV3(
-                y_backprop=gradient[None, :, None],
-                x=x[None, :, None],
-                scale=gamma,
+                **settings,
+                y_backprop=gradient,
                 reserve_space_1=mean,
                 reserve_space_2=variance,
                 reserve_space_3=tf.zeros([0]),
-                epsilon=epsilon,
                 is_training=True,
             )
-            return of_x[0, :, 0], of_gamma, of_beta
+            return of_x, of_gamma, of_beta
 
-        return (y[0, :, 0], mean, variance), gradients
+        return (y, mean, variance), gradients
 
-    return normalized(x, gamma, beta)
+    found: Found = normalized(x, gamma, beta)
+    return found
 
 
 def _mean(x: Tensor) -> Tensor:

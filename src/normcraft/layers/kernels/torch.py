@@ -22,23 +22,29 @@ SLOTS = 64
 def normalize(
     x: Tensor, gamma: Tensor | None, beta: Tensor | None, *, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalizes a matrix of values by channels.
+    """Normalizes by the batch along the last axis.
 
     Returns:
         `(y, mean, variance)`.
     """
-    if len(x) > LONGEST_SUM:
-        y, mean, variance = _Long.apply(x, gamma, beta, epsilon)
-        return y, mean, variance
+    matrix = x.reshape(-1, x.shape[-1])
+    form = _Long.apply if len(matrix) > LONGEST_SUM else _native
+    y, mean, variance = form(matrix, gamma, beta, epsilon)
+    return y.view(x.shape), mean, variance
+
+
+def _native(
+    x: Tensor, gamma: Tensor | None, beta: Tensor | None, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
     mean, variance = x.new_zeros(x.shape[1]), x.new_ones(x.shape[1])
     # Averages that forget all at once are the statistics of the batch, by Bessel's correction.
     y, _, _ = torch.native_batch_norm(x, gamma, beta, mean, variance, True, 1.0, epsilon)
     if len(x) == 1:
         return y, mean, torch.zeros_like(variance)
-    return y, mean, variance * ((len(x) - 1) / len(x))
+    return y, mean, variance.mul_((len(x) - 1) / len(x))
 
 
-class _Long(torch.autograd.Function):
+class _Long(torch.autograd.Function):  # type: ignore[misc]
     """The same with statistics summed in many slots, for very many values."""
 
     @staticmethod
