@@ -281,7 +281,8 @@ def test_constant_channels_give_the_shift(layer):
     x = np.full((8, 2), 1234.5, "float32")
     layer = layer(momentum=0.0)
     y = layer(ops.convert_to_tensor(x), training=True)
-    assert_close(ops.convert_to_numpy(y), np.zeros((8, 2)))
+    rounding = np.spacing(x).max() / np.sqrt(layer.epsilon)
+    assert np.max(np.abs(ops.convert_to_numpy(y))) <= rounding
     assert_close(statistics(layer)[1], np.zeros(2))
 
 

@@ -41,7 +41,7 @@ def _native(
     y, _, _ = torch.native_batch_norm(x, gamma, beta, mean, variance, True, 1.0, epsilon)
     if len(x) == 1:
         return y, mean, torch.zeros_like(variance)
-    return y, mean, variance.mul_((len(x) - 1) / len(x))
+    return y, mean, variance * ((len(x) - 1) / len(x))
 
 
 class _Long(torch.autograd.Function):  # type: ignore[misc]
