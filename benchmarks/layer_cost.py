@@ -52,6 +52,11 @@ def layer_pass(layer: keras.layers.Layer, x: np.ndarray, gradient: np.ndarray) -
 
 
 def on_jax(layer: keras.layers.Layer, x: np.ndarray, gradient: np.ndarray) -> Contestant:
+    """In one jitted program.
+
+    Returns:
+        What runs it.
+    """
     import jax
 
     trained, kept = (
@@ -72,6 +77,11 @@ def on_jax(layer: keras.layers.Layer, x: np.ndarray, gradient: np.ndarray) -> Co
 
 
 def on_tensorflow(layer: keras.layers.Layer, x: np.ndarray, gradient: np.ndarray) -> Contestant:
+    """In a graph.
+
+    Returns:
+        What runs it.
+    """
     import tensorflow as tf
 
     x, gradient = tf.constant(x), tf.constant(gradient)
@@ -84,10 +94,19 @@ def on_tensorflow(layer: keras.layers.Layer, x: np.ndarray, gradient: np.ndarray
             y = layer(x, training=True)
         return y, tape.gradient(y, [x, *weights], output_gradients=gradient)
 
-    return lambda: both(x, gradient)[0][0, 0].numpy()
+
+    def run() -> Any:
+        return both(x, gradient)[0][0, 0].numpy()
+
+    return run
 
 
 def on_torch(layer: keras.layers.Layer, x: np.ndarray, gradient: np.ndarray) -> Contestant:
+    """Eagerly.
+
+    Returns:
+        What runs it.
+    """
     import torch
 
     given = torch.tensor(x, requires_grad=True)

@@ -34,6 +34,7 @@ from strategies import (
     untouched,
     weights_by_path,
 )
+from versions import KERAS
 
 PLACEMENTS = (*placement_names(), "input+before_activation+output", "as_given+after_pooling")
 PLACEMENTS += ("before_activation+after_add",)
@@ -61,6 +62,8 @@ def edited(name: str, placement: str, kind: str):
         return model, place(model, placement, kind=kind)
 
 
+# What Keras has itself loads without normcraft.
+OF_KERAS = set(kind_names()) - {"ghost_batch"} - ({"batch_renorm"} if KERAS < (3, 14) else set())
 ALL = [(placement, kind) for placement in PLACEMENTS for kind in kind_names()]
 # For what is slow: every placement and every kind once.
 SOME = [pair for pair in ALL if pair[1] == "batch" or pair[0] == "before_activation+after_add"]
@@ -95,7 +98,8 @@ def test_an_edited_model_is_plain_keras_and_survives_a_file(name, placement, kin
     randomise(result.model, 1)
     result.model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert "normcraft" not in json.dumps(result.model.get_config(), default=repr)
+    if kind in OF_KERAS:
+        assert "normcraft" not in json.dumps(result.model.get_config(), default=repr)
     assert same(outputs(result.model), outputs(loaded))
 
 

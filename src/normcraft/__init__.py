@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from normcraft._core.backend import choose_backend, require_backend
 
 if TYPE_CHECKING:
-    from normcraft import recipes
-    from normcraft.api import Comparison, compare, train_and_test
+    from normcraft import layers, recipes
+    from normcraft.api.compare import compare
+    from normcraft.api.comparison import Comparison
+    from normcraft.api.train_and_test import train_and_test
     from normcraft.data import load_dataset
     from normcraft.graph import LayerGraph
     from normcraft.placements import Placement
@@ -46,6 +48,7 @@ __all__ = [
     "compare",
     "fold_batch_normalization",
     "insert_normalization",
+    "layers",
     "load_dataset",
     "load_model",
     "move_normalization",
@@ -86,9 +89,9 @@ choose_backend()
 
 
 def __getattr__(name: str) -> Any:
-    if name == "recipes":
+    if name in {"layers", "recipes"}:
         require_backend()
-        return import_module("normcraft.recipes")
+        return import_module(f"normcraft.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'normcraft' has no attribute {name!r}")
     if name not in {"TrialRecord", "TrialSpec"}:

@@ -247,7 +247,8 @@ def test_only_the_channel_with_infinities_stands_still():
     x[3, 1] = np.inf
     mean, _ = statistics(trained(BatchNormalization(momentum=0.5), [x]))
     assert mean[1] == 0
-    assert np.all(np.isfinite(mean)) and mean[0] != 0 and mean[2] != 0
+    assert np.all(np.isfinite(mean))
+    assert np.all(mean[[0, 2]] != 0)
 
 
 @pytest.mark.parametrize("layer", [ALL[0], ALL[1], ALL[3]])

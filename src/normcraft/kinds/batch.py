@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from normcraft.kinds._kind import Shape
+from normcraft.layers import GhostBatchNormalization
 
 __all__ = [
     "ABSORBS_BIAS",
@@ -56,11 +57,11 @@ def matches(layer: Any) -> bool:
     """Whether a layer is plain batch normalization.
 
     Returns:
-        True for `BatchNormalization` without `renorm`.
+        True for `BatchNormalization`, Keras's and ours, without `renorm` and virtual batches.
     """
-    return isinstance(layer, keras.layers.BatchNormalization) and not getattr(
-        layer, "renorm", False
-    )
+    if not isinstance(layer, keras.layers.BatchNormalization):
+        return False
+    return not getattr(layer, "renorm", False) and not isinstance(layer, GhostBatchNormalization)
 
 
 def statistics(layer: Any) -> tuple[Array, Array]:

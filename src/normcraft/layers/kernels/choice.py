@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import Any
 
 import keras
-from keras import ops
 
 from normcraft.layers.kernels import plain
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -36,7 +37,7 @@ def normalize(
 
 
 def _chosen(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Found:
-    few, many = (lambda: _fused(x, gamma, beta, epsilon)), (lambda: _long(x, gamma, beta, epsilon))
+    few, many = (partial(form, x, gamma, beta, epsilon) for form in (_fused, _long))
     if tf.config.list_physical_devices("GPU"):
         return few()
     if x.shape[1] is None:
