@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-import warnings
-from contextlib import contextmanager
 
 import pytest
 
+from clusters import add_node, free_cores, started
 from executors.test_processes import group, until
 from executors.workers import Recipe
 from normcraft._core.errors import MissingDependencyError, WorkerError
@@ -31,42 +30,8 @@ def cluster():
         yield cluster
 
 
-@contextmanager
-def started(*cores):
-    """A cluster with a node for each number of cores, which is the one that `RAY_ADDRESS` names."""
-    pytest.importorskip("ray", reason='Ray is not installed: pip install "normcraft[ray]"')
-    from ray.cluster_utils import Cluster
-
-    with pytest.MonkeyPatch.context() as patch:
-        # So that Ray's workers find the tests' own.
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-        cluster = Cluster()
-        try:
-            for number in cores:
-                add_node(cluster, number)
-            patch.setenv("RAY_ADDRESS", cluster.address)
-            yield cluster
-        finally:
-            cluster.shutdown()
-
-
-def add_node(cluster, cores=1):
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "os.fork")  # JAX's, of every child
-        settings = {"object_store_memory": 80_000_000, "include_dashboard": False}
-        return cluster.add_node(num_cpus=cores, **settings)
-
-
 def run(groups, recipe=None, **settings):
     return list(on_ray.run(Job(recipe or Recipe(), groups, **settings)))
-
-
-def free_cores():
-    """What nobody holds on the cluster."""
-    from normcraft.executors._ray_cluster import connected
-
-    with connected(None) as ray:
-        return ray.available_resources().get("CPU")
 
 
 @pytest.mark.parametrize("workers", [1, None])
@@ -137,6 +102,24 @@ def test_a_cluster_that_is_not_there_is_one_clear_line(address):
     pytest.importorskip("ray")
     with pytest.raises(WorkerError, match=f"no Ray cluster can be reached.*{address}"):
         run([group("a")], address=address)
+
+
+def test_nodes_may_join_and_leave_in_the_midst_of_it():
+    processes = []
+    with started(0, 1) as cluster:
+        first = [node for node in cluster.list_all_nodes() if node is not cluster.head_node]
+        groups = [group("a/slow", "a/slow", seed=seed) for seed in range(12)]
+        seeds = []
+        for record in on_ray.run(Job(Recipe(), groups)):
+            seeds.append(record.spec.seed)
+            if record.machine["process"] not in processes:
+                processes.append(record.machine["process"])
+                if len(processes) == 1:
+                    add_node(cluster)
+                else:
+                    cluster.remove_node(*first, allow_graceful=False)
+    assert len(processes) == 2
+    assert sorted(seeds) == sorted([*range(12), *range(12)]), "none lost, none twice"
 
 
 def test_epochs_are_heard_of_here(cluster):
