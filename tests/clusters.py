@@ -11,7 +11,7 @@ import pytest
 
 
 @contextmanager
-def started(*cores):
+def started(*cores, **of_head):
     """A cluster with a node for each number of cores, which is the one that `RAY_ADDRESS` names."""
     pytest.importorskip("ray", reason='Ray is not installed: pip install "normcraft[ray]"')
     from ray.cluster_utils import Cluster
@@ -21,18 +21,18 @@ def started(*cores):
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
         cluster = Cluster()
         try:
-            for number in cores:
-                add_node(cluster, number)
+            for index, number in enumerate(cores):
+                add_node(cluster, number, **({} if index else of_head))
             patch.setenv("RAY_ADDRESS", cluster.address)
             yield cluster
         finally:
             cluster.shutdown()
 
 
-def add_node(cluster, cores=1):
+def add_node(cluster, cores=1, **settings):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "os.fork")  # JAX's, of every child
-        settings = {"object_store_memory": 80_000_000, "include_dashboard": False}
+        settings |= {"object_store_memory": 80_000_000, "include_dashboard": False}
         return cluster.add_node(num_cpus=cores, **settings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sys
 
 import pytest
@@ -25,8 +26,14 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with started(0, 1, 1) as cluster:
+def client_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def cluster(client_port):
+    with started(0, 1, 1, ray_client_server_port=client_port) as cluster:
         yield cluster
 
 
@@ -157,6 +164,15 @@ def test_a_ray_that_runs_already_is_used_and_left_running(cluster):
         assert ray.is_initialized()
     finally:
         ray.shutdown()
+
+
+def test_from_outside_it_is_reached_by_ray_client(cluster, client_port):
+    records = run([group("a", "a/killed"), group("b")], address=f"ray://127.0.0.1:{client_port}")
+    assert sorted((record.spec.arm, record.outcome) for record in records) == [
+        ("a", "finished"),
+        ("a/killed", "failed"),
+        ("b", "finished"),
+    ]
 
 
 def test_without_an_address_ray_runs_here_and_ends(monkeypatch):

@@ -46,8 +46,8 @@ class ShippedWorker:
             A worker that yields a `Parcel` a trial.
         """
         _check(self.versions)
-        parts, folder = self.packed.parts, Path(tempfile.mkdtemp(prefix="normcraft-"))
-        candidates = Candidates(folder, parts.candidates.sign, dict(parts.candidates.best))
+        parts = self.packed.parts
+        candidates = replace(parts.candidates, best=dict(parts.candidates.best))
         with tempfile.TemporaryDirectory(prefix="normcraft-") as files:
             models = {arm: f"{number}.keras" for number, arm in enumerate(parts.models)}
             content = {models[arm]: model for arm, model in parts.models.items()}
@@ -73,12 +73,15 @@ class Parcel:
 
 
 class _Sender:
+    # Lets the models of a group be left in a folder that goes with it.
     def __init__(self, worker: Any, candidates: Candidates) -> None:
         self._worker, self._candidates = worker, candidates
 
     def __call__(self, group: Group) -> Iterator[Any]:
-        for came in self._worker(group):
-            yield self._parcel(came) if isinstance(came, TrialRecord) else came
+        with tempfile.TemporaryDirectory(prefix="normcraft-") as folder:
+            self._candidates.folder = Path(folder)
+            for came in self._worker(group):
+                yield self._parcel(came) if isinstance(came, TrialRecord) else came
 
     def _parcel(self, record: TrialRecord) -> Parcel:
         path = self._candidates.path(record)
