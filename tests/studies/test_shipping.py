@@ -16,7 +16,7 @@ from normcraft.recipes import Reference, load_model
 from normcraft.studies import Budget, Grid, Options, Study
 from normcraft.studies.best_models import Candidates
 from normcraft.studies.packing import each_array
-from normcraft.studies.shipping import Parcel, ship, unpacked
+from normcraft.studies.shipping import Parcel, unpacked
 from studies.test_packing import OWN_FILE
 
 
