@@ -16,7 +16,8 @@ from normcraft._core.errors import MissingDependencyError, WorkerError
 from normcraft.executors import Job
 from normcraft.executors import ray as on_ray
 
-pytestmark = pytest.mark.slow
+# Ray leaves the files of its logs open.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")]
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch):

@@ -16,7 +16,8 @@ from crashes.test_kill import check
 from executors.test_processes import until
 from normcraft.studies import Progress, Store
 
-pytestmark = pytest.mark.slow
+# Ray leaves the files of its logs open.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")]
 
 
 @pytest.fixture(scope="module")

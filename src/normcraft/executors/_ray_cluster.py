@@ -60,7 +60,7 @@ def _begin(ray: Any, address: str) -> None:
             "no Ray cluster can be reached",
             received=f"address {address!r} ({' '.join(str(error).split())[:200]})",
             expected="auto, host:port or ray://host:port of a cluster that runs",
-            hint="leave --ray-address out to run on this machine",
+            hint="set RAY_AUTH_MODE=token if it asks for Ray's token, or leave --ray-address out",
         ) from error
 
 
