@@ -349,6 +349,21 @@ def test_class_weights_that_cannot_be_used(refused, value):
     refused(*compare("--class-weight", value), says="class weight")
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["", "GPU", "GPU=", "=1", "GPU=0", "GPU=-1", "GPU=nan", "GPU=inf", "GPU=1,", "GPU=1;CPU=1",
+     "GPU=1,GPU=2", "GPU=x", "GPU==1", "GPU=" + "9" * 400],
+)  # fmt: skip
+def test_resources_that_cannot_be_asked_for(refused, value):
+    refused(*compare("--executor", "ray", "--worker-resources", value))
+
+
+@pytest.mark.parametrize("option", ["--ray-address", "--worker-resources"])
+def test_what_belongs_to_ray_alone(refused, option):
+    arguments = compare("--executor", "processes", option, "GPU=1")
+    refused(*arguments, says="belongs to Ray: received")
+
+
 def test_class_weights_of_numbers_to_predict(refused):
     np.savez("n.npz", x_train=X, y_train=np.linspace(0, 1, len(X)))
     keras.Sequential([keras.Input((4,)), layers.Dense(1)]).save("n.keras")

@@ -20,7 +20,7 @@ def study(executor, steps=None):
         load_dataset("digits"),
         grid=Grid(placements=("none", "before_activation"), learning_rates=(0.001, 0.01)),
         budget=Budget(seeds=4, epochs=3, steps_per_epoch=steps and int(steps)),
-        options=Options(executor=executor, workers=2 if executor == "processes" else None),
+        options=Options(executor=executor, workers=None if executor == "local" else 2),
     )
 
 

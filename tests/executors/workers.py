@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from normcraft._core.errors import InputError
 from normcraft.records import TrialRecord
@@ -51,3 +52,8 @@ def act(what):
         sys.stdout.flush()
     elif what == "slow":
         time.sleep(0.5)
+    elif what == "raises":
+        raise RuntimeError("the worker itself")
+    elif what.startswith("once:") and not Path(what[5:]).exists():
+        Path(what[5:]).touch()
+        act("killed")

@@ -67,9 +67,10 @@ def compare(
         batch_size: Samples a step; 32 by default.
         trainer: `"fused"` (compiled programs, on JAX), `"fit"`, or `"auto"` for the first that can.
         executor: `"local"` in this process; `"processes"`: worker processes of one core each, so
-            that a crash costs a trial and not the comparison; by default the faster of the two, by
-            measuring, where the fused trainer serves and the comparison is long.
-        workers: Worker processes; one a core by default.
+            that a crash costs a trial and not the comparison; `"ray"`: on a Ray cluster, see
+            `Options(ray_address=...)`; by default the faster of the first two, by measuring, where
+            the fused trainer serves and the comparison is long.
+        workers: Worker processes, or workers on Ray; one a core by default.
         store: SQLite file of the records; `normcraft-runs/NAME.db` by default.
         grid: Everything that can vary; the keywords above go before it.
         budget: Seeds, epochs and steps an epoch; the keywords above go before it.

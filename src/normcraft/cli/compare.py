@@ -73,15 +73,23 @@ def compare(
     executor: Annotated[
         str,
         typer.Option(
-            help="Where trials run: local, processes of one core each, or the faster (auto)."
+            help="Where trials run: local, processes of one core each, the faster (auto), or ray."
         ),
     ] = "auto",
     workers: Annotated[
-        int | None, typer.Option(help="With --executor processes: how many; one a core.")
+        int | None, typer.Option(help="With --executor processes or ray: how many; one a core.")
     ] = None,
     trial_timeout: Annotated[
         float | None,
-        typer.Option(help="With --executor processes: seconds after which a trial is given up."),
+        typer.Option(help="With --executor processes or ray: after so many a trial is given up."),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="With --executor ray: auto, host:port or ray://host:port; else here."),
+    ] = None,
+    worker_resources: Annotated[
+        str | None,
+        typer.Option(help="With --executor ray: what each worker takes, as in CPU=1,GPU=0.5."),
     ] = None,
     store: Annotated[
         Path | None, typer.Option(help="SQLite file of the records; a rerun continues it.")
@@ -137,6 +145,8 @@ def compare(
         executor=executor,
         workers=workers,
         trial_timeout=trial_timeout,
+        ray_address=ray_address,
+        worker_resources=_resources(worker_resources),
         initial=initial,
         smallest_effect=smallest_effect,
     )
@@ -202,6 +212,28 @@ def _numbers(what: str, text: str | None, *, whole: bool = False) -> tuple[float
         raise InputError(
             f"bad {what}", received=repr(text), expected=f"{noun} with commas between"
         ) from error
+
+
+def _resources(text: str | None) -> dict[str, float] | None:
+    words = _words("worker resources", text)
+    if words is None:
+        return None
+    pairs = [word.partition("=")[::2] for word in words]
+    try:
+        found = {name: float(amount) for name, amount in pairs}
+    except ValueError as error:
+        raise _bad_resources(text) from error
+    if len(found) < len(pairs) or not all(found):
+        raise _bad_resources(text)
+    return found
+
+
+def _bad_resources(text: str | None) -> InputError:
+    return InputError(
+        "bad worker resources",
+        received=repr(text),
+        expected="an amount for each of Ray's names once, as in CPU=1,GPU=0.5",
+    )
 
 
 def _class_weight(text: str | None) -> dict[int, float] | str | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from normcraft.records import TrialRecord, TrialSpec
 
@@ -22,10 +22,12 @@ class Job:
         make_worker: Makes what trains a group and yields a record a trial, in the group's order.
             Called once where the trials run; plain and picklable where that is another process.
         groups: Trials that share a compiled program.
-        workers: Trials at a time, where the executor can; None for one a core.
+        workers: Trials at a time, where the executor can; None for as many as there is room for.
         trial_timeout: Seconds that a trial may take, where the executor can end it; None for ever.
         on_epoch: Called in this process after every epoch of a trial.
         stopping: Whether no further trial may begin; asked between trials.
+        address: Where the cluster is, for an executor that needs one; None for one of its own.
+        resources: What of a cluster a worker takes, by the cluster's names for it.
     """
 
     make_worker: Callable[[OnEpoch], Worker]
@@ -34,3 +36,5 @@ class Job:
     trial_timeout: float | None = None
     on_epoch: OnEpoch = lambda spec, epoch: None
     stopping: Callable[[], bool] = lambda: False
+    address: str | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)

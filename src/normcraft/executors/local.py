@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from normcraft.executors._job import Job
 from normcraft.records import TrialRecord
 
-__all__ = ["PLAN", "SHARES_MEMORY", "run"]
+__all__ = ["PLAN", "SHARES_FILES", "SHARES_MEMORY", "run"]
 
 PLAN = "one process"
 SHARES_MEMORY = True
+SHARES_FILES = True
 
 
 def run(job: Job) -> Iterator[TrialRecord]:

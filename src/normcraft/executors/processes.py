@@ -20,7 +20,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import islice
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -29,24 +28,17 @@ from typing import Any
 from normcraft._core.cores import cores
 from normcraft._core.errors import InputError, WorkerError
 from normcraft.executors._job import Group, Job
+from normcraft.executors._next_group import next_group
+from normcraft.executors._threads import PLAN, one_thread
 from normcraft.records import TrialRecord
 
-__all__ = ["PLAN", "SHARES_MEMORY", "run"]
+__all__ = ["PLAN", "SHARES_FILES", "SHARES_MEMORY", "run"]
 
-PLAN = "1 thread a trial"
 SHARES_MEMORY = False
+SHARES_FILES = True
 
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-}
 STARTUP_SECONDS = 300
 TICK = 1.0  # seconds after which a stop is noticed while all workers are silent
-XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
 def run(job: Job) -> Iterator[TrialRecord]:
@@ -71,6 +63,7 @@ def run(job: Job) -> Iterator[TrialRecord]:
         )
     available = cores()
     waiting = deque(job.groups)
+    # No further than the groups of two seeds: pairs are to be complete wherever a study stops.
     reach = 2 * len({group[0].arm for group in waiting})
     count = min(job.workers or len(available), len(waiting))
     with ExitStack() as running:
@@ -85,20 +78,12 @@ def run(job: Job) -> Iterator[TrialRecord]:
                     process.stop()
             for process in crew:
                 if waiting and process.is_free:
-                    process.begin(_next_group(waiting, process.arms, reach))
+                    process.begin(next_group(waiting, process.arms, reach))
             for process in _to_hear(crew):
                 yield from process.hear()
                 if process.left:
                     waiting.appendleft(process.left)
                     process.left = ()
-
-
-def _next_group(waiting: deque[Group], arms: set[str], reach: int) -> Group:
-    # No further than the groups of two seeds: pairs are to be complete wherever a study stops.
-    near = islice(waiting, reach)
-    group = next((group for group in near if group[0].arm in arms), waiting[0])
-    waiting.remove(group)
-    return group
 
 
 def _to_hear(crew: list[_Process]) -> list[_Process]:
@@ -239,8 +224,7 @@ def _cannot_begin(reason: str) -> WorkerError:
 
 def _environment() -> dict[str, str]:
     path = [entry or str(Path.cwd()) for entry in sys.path]
-    flags = " ".join(filter(None, (os.environ.get("XLA_FLAGS"), XLA_ONE_THREAD)))
-    return {**os.environ, **ONE_THREAD, "XLA_FLAGS": flags, "PYTHONPATH": os.pathsep.join(path)}
+    return {**os.environ, **one_thread(), "PYTHONPATH": os.pathsep.join(path)}
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+import sysconfig
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,43 @@ class Reference:
         with import_path(self._folder):
             found = load_function(where, top, is_file=not is_import)
         return reduce(getattr, inner, found)
+
+    def sources(self) -> dict[str, bytes]:
+        """The code that another machine needs to find it.
+
+        Returns:
+            Its file, or all Python files of its package, by path below the folder that is imported
+            from; empty where it belongs to Python or to an installed package.
+        """
+        if self.file is None or Path(self.file).suffix != ".py" or self._is_installed:
+            return {}
+        files = [Path(self.file)]
+        if self._is_imported and "." in self._package:
+            files = sorted((self._folder / self._package.split(".")[0]).rglob("*.py"))
+        return {str(file.relative_to(self._folder)): file.read_bytes() for file in files}
+
+    def moved(self, folder: Path) -> Reference:
+        """The reference where its sources were written to another folder.
+
+        Args:
+            folder: The folder.
+
+        Returns:
+            A reference; the same where there are none.
+        """
+        if self.file is None or self._is_installed:
+            return self
+        return replace(self, file=str(folder / Path(self.file).relative_to(self._folder)))
+
+    @property
+    def _is_installed(self) -> bool:
+        homes = {sysconfig.get_path(name) for name in ("stdlib", "platlib", "purelib")}
+        return any(Path(str(self.file)).is_relative_to(home) for home in homes)
+
+    @property
+    def _package(self) -> str:
+        # The module's name, with a dot at the end where the module is a package itself.
+        return f"{self.module}." if Path(str(self.file)).stem == "__init__" else self.module
 
     @property
     def _is_imported(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from normcraft._core.errors import InputError, unknown_name
@@ -28,9 +29,14 @@ class Options:
             training labels of each trial. Validation and metrics are not weighted.
         trainer: `"fused"` (compiled programs, on JAX), `"fit"`, or `"auto"` for the first that can.
         executor: `"local"` in this process, `"processes"` in worker processes of one core each,
-            `"auto"` for the faster of the two by measuring, where the fused trainer serves.
-        workers: Worker processes; None for one a core.
-        trial_timeout: Seconds after which a worker process and its trial are given up; None never.
+            `"ray"` on a Ray cluster, `"auto"` for the faster of the first two by measuring, where
+            the fused trainer serves.
+        workers: Worker processes, or workers on Ray; None for one a core.
+        trial_timeout: Seconds after which a worker and its trial are given up; None never.
+        ray_address: Of the cluster: `"auto"`, `"host:port"` or `"ray://host:port"`. None for the
+            Ray that runs in this process, else `RAY_ADDRESS`, else one on this machine.
+        worker_resources: What of the cluster each worker takes, by Ray's names for it, for example
+            `{"GPU": 0.5}`; one CPU where nothing else is said.
         initial: `"reinitialize"` draws weights from each seed, `"keep"` begins with the model's.
         smallest_effect: Difference that counts as practically none, in the metric's unit; None for
             half a point of a fraction, else half a per cent of the baseline's mean.
@@ -49,6 +55,8 @@ class Options:
     executor: str = "auto"
     workers: int | None = None
     trial_timeout: float | None = None
+    ray_address: str | None = None
+    worker_resources: Mapping[str, float] | None = None
     initial: str = "reinitialize"
     smallest_effect: float | None = None
     shuffle: bool = True
@@ -65,17 +73,7 @@ class Options:
             raise unknown_name("executor", self.executor, EXECUTORS)
         if self.class_weight is not None:
             object.__setattr__(self, "class_weight", as_class_weight(self.class_weight))
-        for what in ("workers", "trial_timeout"):
-            if self._runs_here and getattr(self, what) is not None:
-                raise InputError(
-                    f"{what} belongs to worker processes",
-                    received=f"{getattr(self, what)} with executor {self.executor!r}",
-                    hint="add --executor processes (executor='processes')",
-                )
-        if self.workers is not None:
-            check_number("number of workers", self.workers, above=0, integer=True)
-        if self.trial_timeout is not None:
-            check_number("trial timeout", self.trial_timeout, above=0)
+        self._check_workers()
         if self.smallest_effect is not None and not 0 <= self.smallest_effect < float("inf"):
             raise InputError(
                 "bad smallest effect",
@@ -86,6 +84,28 @@ class Options:
             raise InputError(
                 "bad memory limit", received=str(self.memory_limit), expected="bytes, 0 or more"
             )
+
+    def _check_workers(self) -> None:
+        for what in ("workers", "trial_timeout"):
+            if self._runs_here and getattr(self, what) is not None:
+                raise InputError(
+                    f"{what} belongs to worker processes",
+                    received=f"{getattr(self, what)} with executor {self.executor!r}",
+                    hint="add --executor processes (executor='processes'), or ray",
+                )
+        for what in ("ray_address", "worker_resources"):
+            if self.executor != "ray" and getattr(self, what) is not None:
+                raise InputError(
+                    f"{what} belongs to Ray",
+                    received=f"{getattr(self, what)} with executor {self.executor!r}",
+                    hint="add --executor ray (executor='ray')",
+                )
+        for name, amount in (self.worker_resources or {}).items():
+            check_number(f"amount of {name}", amount, above=0)
+        if self.workers is not None:
+            check_number("number of workers", self.workers, above=0, integer=True)
+        if self.trial_timeout is not None:
+            check_number("trial timeout", self.trial_timeout, above=0)
 
     @property
     def _runs_here(self) -> bool:

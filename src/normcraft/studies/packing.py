@@ -17,7 +17,7 @@ from normcraft.executors import OnEpoch
 from normcraft.recipes import Reference
 from normcraft.studies.worker import MakeWorker
 
-__all__ = ["PackedWorker", "pack"]
+__all__ = ["PackedWorker", "each_array", "pack"]
 
 SETTINGS = ("floatx", "epsilon", "image_data_format")
 
@@ -28,7 +28,7 @@ class PackedWorker:
 
     Attributes:
         parts: What the worker is made of, with the path of a `.keras` file in place of each model
-            and of an `.npy` file in place of each array.
+            and, unless it is an array, of an `.npy` file in place of each array.
         own: The user's classes and functions that the models name.
         settings: Keras's global settings.
         policy: Its dtype policy.
@@ -53,7 +53,7 @@ class PackedWorker:
         keras.config.set_dtype_policy(self.policy)
         own = {name: reference.find() for name, reference in self.own.items()}
         models = {arm: _load(path, own) for arm, path in self.parts.models.items()}
-        dataset = _each_array(self.parts.dataset, lambda path: np.load(path, mmap_mode="c"))
+        dataset = each_array(self.parts.dataset, _opened)
         return replace(self.parts, models=models, dataset=dataset)(on_epoch)
 
 
@@ -79,7 +79,7 @@ def pack(parts: MakeWorker, own: Mapping[str, Any], folder: Path) -> PackedWorke
         for index, (arm, model) in enumerate(parts.models.items()):
             models[arm] = str(folder / f"arm{index}.keras")
             model.save(models[arm])
-        dataset = _each_array(parts.dataset, _Writer(folder))
+        dataset = each_array(parts.dataset, _Writer(folder))
     except OSError as error:
         raise OutputError(
             f"what worker processes need cannot be written to {str(folder)!r}",
@@ -106,7 +106,16 @@ class _Writer:
         return str(path)
 
 
-def _each_array(dataset: Dataset, function: Any) -> Dataset:
+def each_array(dataset: Dataset, function: Any) -> Dataset:
+    """The same data with a function applied to every array.
+
+    Args:
+        dataset: The data; in place of arrays there may be what stands for them.
+        function: From one to another.
+
+    Returns:
+        The data.
+    """
     parts = {field.name: getattr(dataset, field.name) for field in fields(dataset)}
     changed: dict[str, Any] = {
         name: map_arrays(function, value)
@@ -114,6 +123,10 @@ def _each_array(dataset: Dataset, function: Any) -> Dataset:
         if name.startswith(("x_", "y_")) and value is not None
     }
     return replace(dataset, **changed)
+
+
+def _opened(array: Any) -> Any:
+    return np.load(array, mmap_mode="c") if isinstance(array, str) else array
 
 
 def _load(path: Any, own: Mapping[str, Any]) -> keras.Model:

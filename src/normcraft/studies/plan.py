@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from normcraft._core.cores import num_cores
 from normcraft._core.errors import NormcraftError
-from normcraft.executors import Group, Job, processes
+from normcraft.executors import Group
 from normcraft.records import TrialSpec
 from normcraft.studies.rehearsal import Rehearsal, Rehearsed
 from normcraft.studies.worker import MakeWorker
@@ -23,7 +23,7 @@ __all__ = ["MEASURED", "Plan", "groups_of", "make_plan"]
 MEASURED = "measured"  # what stands in a trial's hash: which plan it was, the store knows
 PAYS = 100.0  # seconds of training from which worker processes are tried
 FEW = 2000  # steps in all for which timing the forms of layers does not pay
-Travelling = Callable[[MakeWorker], AbstractContextManager[Any]]
+Run = Callable[..., Iterator[Any]]
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,7 @@ class Plan:
     reason: str | None = None
 
 
-def make_plan(
-    executor: str, parts: MakeWorker, specs: Sequence[TrialSpec], travelling: Travelling
-) -> Plan:
+def make_plan(executor: str, parts: MakeWorker, specs: Sequence[TrialSpec], run: Run) -> Plan:
     """The plan for trials of the fused trainer, by a rehearsal.
 
     Where the executor is left open, one process with all cores is timed first, each trial alone and
@@ -53,10 +51,10 @@ def make_plan(
     much is left to train that starting them pays.
 
     Args:
-        executor: `"local"`, `"processes"`, or `"auto"` for the faster one.
+        executor: `"local"`, `"processes"`, `"ray"`, or `"auto"` for the faster of the first two.
         parts: What a worker is made of.
         specs: The trials that are to run.
-        travelling: Gives what makes a worker in another process, as files while it is open.
+        run: Runs groups elsewhere: `run(executor, parts, groups, workers=...)`.
 
     Returns:
         The plan.
@@ -67,8 +65,9 @@ def make_plan(
     rehearsal = partial(Rehearsal, sizes=sizes, forms=steps > FEW)
     if executor != "auto" or parts.dataset.is_stream:
         parts = replace(parts, make=partial(rehearsal, steps=False))
-        if executor == "processes":
-            found = _there(parts, group, 1, travelling) if _has_forms(parts, sizes) else None
+        if executor != "local" and not parts.dataset.is_stream:
+            away = partial(run, executor)
+            found = _there(away, parts, group, 1) if _has_forms(parts, sizes) else None
             return Plan(executor, 1, found.speeds if found else {})
         return Plan("local", 1, _here(parts, group).speeds)
     make = partial(rehearsal, steps=len(specs) > 1)
@@ -80,7 +79,7 @@ def make_plan(
     cores = num_cores() if os.name == "posix" else 1
     if not PAYS < left < math.inf or cores < 2 or len(specs) < 2 * cores:
         return plan
-    there = _there(parts, group, cores, travelling)
+    there = _there(partial(run, "processes"), parts, group, cores)
     if there is None:
         return plan
     shared = there.seconds[there.together] / cores
@@ -121,11 +120,10 @@ def _here(parts: MakeWorker, group: Group) -> Rehearsed:
     return found
 
 
-def _there(parts: MakeWorker, group: Group, count: int, travelling: Travelling) -> Rehearsed | None:
+def _there(run: Run, parts: MakeWorker, group: Group, count: int) -> Rehearsed | None:
     # All workers at once, as they would run; the slowest counts.
-    with suppress(NormcraftError), travelling(parts) as make_worker:
-        job = Job(make_worker, [group] * count, workers=count)
-        answers: list[Any] = list(processes.run(job))
+    with suppress(NormcraftError):
+        answers: list[Any] = list(run(parts, [group] * count, workers=count))
         found = [one for one in answers if isinstance(one, Rehearsed)]
         if len(found) == count:
             return max(found, key=lambda one: one.seconds[one.together])

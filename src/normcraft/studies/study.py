@@ -8,7 +8,7 @@ import math
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 from normcraft._core.errors import InputError, unknown_name
 from normcraft._core.registry import load
 from normcraft.data import Dataset, Stream, take
-from normcraft.executors import Job, local
+from normcraft.executors import Group, Job, local
 from normcraft.records import Arm, Summary, TrialRecord, TrialSpec
 from normcraft.studies.arms import baseline_of, build_arms, custom_objects
 from normcraft.studies.best_models import BestModels, Candidates
@@ -28,9 +28,10 @@ from normcraft.studies.design import Budget, Grid
 from normcraft.studies.digests import model_digest, weights_digest
 from normcraft.studies.interruption import Interruption
 from normcraft.studies.options import Options
-from normcraft.studies.packing import PackedWorker, pack
+from normcraft.studies.packing import pack
 from normcraft.studies.plan import MEASURED, Plan, groups_of, make_plan
 from normcraft.studies.progress import Progress
+from normcraft.studies.shipping import ship, unpacked
 from normcraft.studies.store import FINAL, Store
 from normcraft.studies.worker import MakeWorker
 from normcraft.surgery import place
@@ -291,10 +292,11 @@ class Study:
         """How the trials are executed; the same for all runs of a store."""
         executor = self.options.executor
         if known := store.plan(waiting):
-            return Plan(**known)
+            # Executors with the same threads go on with each other's trials.
+            return Plan(**known) if executor == "auto" else Plan(**{**known, "executor": executor})
         if self.trainer != "fused" or not waiting:
             return Plan("local" if executor == "auto" else executor)
-        return make_plan(executor, parts, waiting, self._travelling)
+        return make_plan(executor, parts, waiting, self._run)
 
     def _train(
         self,
@@ -304,30 +306,46 @@ class Study:
         progress: Progress,
         interruption: Interruption,
     ) -> Iterator[TrialRecord]:
-        if not waiting:
-            return
-        executor = load("normcraft.executors", plan.executor, what="executor")
-        here = nullcontext(parts) if executor.SHARES_MEMORY else self._travelling(parts)
-        with here as make_worker:
-            job = Job(
-                make_worker,
+        if waiting:
+            yield from self._run(
+                plan.executor,
+                parts,
                 groups_of(waiting, plan.together),
                 workers=self.options.workers,
                 trial_timeout=self.options.trial_timeout,
                 on_epoch=progress.epoch,
                 stopping=lambda: interruption.asked,
             )
+
+    def _run(
+        self, name: str, parts: MakeWorker, groups: Sequence[Group], **how: Any
+    ) -> Iterator[Any]:
+        executor = load("normcraft.executors", name, what="executor")
+        with self._travelling(parts, executor) as make_worker:
+            job = Job(
+                make_worker,
+                groups,
+                address=self.options.ray_address,
+                resources=self.options.worker_resources or {},
+                **how,
+            )
             with closing(executor.run(job)) as records:
-                yield from records
+                for came in records:
+                    yield unpacked(came, parts.candidates)
 
     @contextmanager
-    def _travelling(self, parts: MakeWorker) -> Iterator[PackedWorker]:
-        # What makes the worker where trials run, as files in a folder of ours.
+    def _travelling(self, parts: MakeWorker, executor: Any) -> Iterator[Any]:
+        # What makes the worker where trials run: for processes as files in a folder of ours, for
+        # other machines as one value.
+        if executor.SHARES_MEMORY:
+            yield parts
+            return
         folder = parts.candidates.folder / "travelling"
         shutil.rmtree(folder, ignore_errors=True)  # a run that was killed may have left one
         folder.mkdir(parents=True)
         try:
-            yield pack(parts, self._own_objects(), folder)
+            packed = pack(parts, self._own_objects(), folder)
+            yield packed if executor.SHARES_FILES else ship(packed)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

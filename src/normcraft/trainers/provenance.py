@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -40,7 +41,7 @@ def versions() -> dict[str, str]:
         "keras": keras.__version__,
         name: number,
         "numpy": version("numpy"),
-        "normcraft": version("normcraft"),
+        "normcraft": sys.modules["normcraft"].__version__,  # on a cluster there is its source alone
     }
 
 
