@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -19,17 +19,16 @@ from normcraft._core.keras_private import (
     nested_call,
     output_structure,
 )
-from normcraft.graph import functional_graph
-from normcraft.moments import combine_moments
+from normcraft.graph import functional_graph, unwrapped
 from normcraft.surgery.copies import copy_layer, copying
 from normcraft.surgery.measuring import Measuring
+from normcraft.surgery.running_moments import Moments, RunningMoments
 from normcraft.surgery.transfer import copy_weights
 
-__all__ = ["Probe", "even_batch_size", "num_rows"]
+__all__ = ["BATCH_SIZE", "Probe", "even_batch_size", "even_batches", "num_rows"]
 
 BATCH_SIZE = 256
 Array = np.ndarray[Any, np.dtype[Any]]
-Moments = tuple[Array, Array]
 
 
 def even_batch_size(num_samples: int, largest: int = BATCH_SIZE) -> int:
@@ -43,6 +42,25 @@ def even_batch_size(num_samples: int, largest: int = BATCH_SIZE) -> int:
         (180, 100)
     """
     return math.ceil(num_samples / math.ceil(num_samples / largest))
+
+
+def even_batches(x: Any, largest: int = BATCH_SIZE) -> Iterator[Any]:
+    """Arrays in batches as alike as can be.
+
+    Args:
+        x: Inputs as `Model.predict` takes arrays.
+        largest: Most samples in a batch.
+
+    Yields:
+        Parts of `x`, in its order.
+
+    Example:
+        >>> [len(batch) for batch in even_batches(np.zeros(360))]
+        [180, 180]
+    """
+    size = even_batch_size(num_rows(x), largest)
+    for start in range(0, num_rows(x), size):
+        yield keras.tree.map_structure(lambda array: array[start : start + size], x)
 
 
 def num_rows(x: Any) -> int:
@@ -61,7 +79,8 @@ class Probe:
 
     Args:
         model: A built model.
-        measured: Which layers are measured: a function of a layer of the model.
+        measured: Which layers are measured: a function of a layer of the model, or of what it
+            applies to each step where it is `TimeDistributed`.
         by_batch: Whether measured layers work on the statistics of each batch, as in training;
             otherwise on their moving statistics.
     """
@@ -101,23 +120,34 @@ class Probe:
         self._take_weights(moved)
         run = self._predicted if compiled else self._called
         flat = keras.tree.flatten(run(x, even_batch_size(num_rows(x))))
-        return flat[: self._num_outputs], self.combined(flat[self._num_outputs :])
+        moments = self.running()
+        moments.add(flat[self._num_outputs :])
+        return flat[: self._num_outputs], moments.moments
 
-    def measure(self, batches: Iterable[Any]) -> list[Moments]:
+    def measure(self, batches: Iterable[Any]) -> RunningMoments:
         """Runs the model on batches that come one by one; its outputs are let go.
 
         Args:
-            batches: At least one, each as `Model.predict_on_batch` takes it.
+            batches: Each as `Model.predict_on_batch` takes it.
 
         Returns:
-            The moments that `run` gives.
+            The moments of what each of `layers` received.
         """
         self._take_weights()
-        found = [
-            keras.tree.flatten(self._model.predict_on_batch(batch))[self._num_outputs :]
-            for batch in batches
-        ]
-        return self.combined([np.concatenate(parts) for parts in zip(*found, strict=True)])
+        moments = self.running()
+        for batch in batches:
+            flat = keras.tree.flatten(self._model.predict_on_batch(batch))
+            moments.add(flat[self._num_outputs :])
+        return moments
+
+    def running(self) -> RunningMoments:
+        """Moments of `layers` before anything was measured.
+
+        Returns:
+            What takes rows of counts, means and variances, as `traced` gives them.
+        """
+        numbers = {id(layer): number for number, layer in enumerate(self.layers)}
+        return RunningMoments([numbers[id(layer)] for layer in self._layers])
 
     @property
     def copies(self) -> dict[int, Any]:
@@ -139,8 +169,8 @@ class Probe:
             x: One batch of inputs.
 
         Returns:
-            Count, mean and variance of each measured call, each of shape (1, channels): one batch's
-            share of what `combined` takes.
+            Count, mean and variance of each measured call, each of shape (1, channels), for
+            `running`.
         """
         return list(keras.tree.flatten(self._model(x, training=False))[self._num_outputs :])
 
@@ -149,20 +179,6 @@ class Probe:
             for _, variable in copy_weights(original, copy):
                 if moved is not None:
                     variable.assign(moved(keras.ops.convert_to_numpy(variable)))
-
-    def combined(self, rows: list[Any]) -> list[Moments]:
-        """Population moments from those of batches.
-
-        Args:
-            rows: Counts, means and variances of each measured call, each (batches, channels).
-
-        Returns:
-            Mean and biased variance of each of `layers`.
-        """
-        parts: dict[int, list[Any]] = {}
-        for index, layer in enumerate(self._layers):
-            parts.setdefault(id(layer), []).append(rows[3 * index : 3 * index + 3])
-        return [_combined(parts[id(layer)]) for layer in self.layers]
 
     def packed(self, arrays: list[Any]) -> Any:
         """Flat inputs in the structure that the model takes.
@@ -184,12 +200,6 @@ class Probe:
 
         parts = [call(start) for start in range(0, num_rows(x), batch_size)]
         return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
-
-
-def _combined(parts: list[Any]) -> Moments:
-    # Of all calls of one layer, each with a row for every batch.
-    counts, means, variances = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return combine_moments(counts, means, variances)
 
 
 class _Tracer:
@@ -228,10 +238,11 @@ class _Tracer:
         if nested is not None:
             function, entering = nested
             return self.run(function, [tensors[id(t)] for t in entering], frozen=frozen)
-        if frozen or not self._measured(node.operation):
+        layer = unwrapped(node.operation)
+        if frozen or not self._measured(layer):
             return list(keras.tree.flatten(self._copy(node.operation)(*args, **kwargs)))
         result, *moments = self._copy(node.operation, measuring=True)(*args, **kwargs)
-        self.moments.append((node.operation, tuple(moments)))
+        self.moments.append((layer, tuple(moments)))
         return [result]
 
     def _copy(self, operation: Any, *, measuring: bool = False) -> Any:
