@@ -11,6 +11,7 @@ from normcraft.moments import combine_moments
 
 __all__ = ["Moments", "RunningMoments"]
 
+MOST_ROWS = 1024
 Array = np.ndarray[Any, np.dtype[Any]]
 Moments = tuple[Array, Array]
 
@@ -20,7 +21,8 @@ class RunningMoments:
 
     A layer may be called several times: its population is what all of its calls receive, the
     variance between them included. Each batch weighs as many values as it has. What came before is
-    merged with each new batch by the formula of Chan, Golub and LeVeque (`combine_moments`).
+    merged with the next thousand batches by the formula of Chan, Golub and LeVeque
+    (`combine_moments`).
 
     Args:
         layers: For each call the number of its layer, from 0.
@@ -35,7 +37,9 @@ class RunningMoments:
 
     def __init__(self, layers: Sequence[int]) -> None:
         self._layers = layers
-        self._held: dict[int, list[Array]] = {}
+        self._rows: list[list[Array]] = []
+        self._num_rows = 0
+        self._merged: dict[int, list[Array]] = {}
 
     def add(self, rows: Sequence[Any]) -> None:
         """Takes what one or several batches gave.
@@ -43,20 +47,15 @@ class RunningMoments:
         Args:
             rows: Counts, means and biased variances of each call, each of shape (batches, channels).
         """
-        parts: dict[int, list[list[Any]]] = {}
-        for index, layer in enumerate(self._layers):
-            parts.setdefault(layer, [[], [], []])
-            for column, values in zip(parts[layer], rows[3 * index : 3 * index + 3], strict=True):
-                column.append(np.asarray(values, "float64"))
-        for layer, columns in parts.items():
-            for column, held in zip(columns, self._held.get(layer, []), strict=False):
-                column.insert(0, held)
-            self._held[layer] = _merged(*map(np.concatenate, columns))
+        self._rows.append([np.asarray(values, "float64") for values in rows])
+        self._num_rows += len(rows[0])
+        if self._num_rows >= MOST_ROWS:
+            self._merge()
 
     @property
     def counts(self) -> list[float]:
         """How many values of a channel each layer has received."""
-        return [float(self._held[layer][0].min()) for layer in sorted(self._held)]
+        return [float(count.min()) for count, _, _ in self._merge()]
 
     @property
     def moments(self) -> list[Moments]:
@@ -64,10 +63,20 @@ class RunningMoments:
 
         Both are NaN where a layer has received nothing.
         """
-        return [_known(*self._held[layer]) for layer in sorted(self._held)]
+        return [_known(*held) for held in self._merge()]
+
+    def _merge(self) -> list[list[Array]]:
+        parts: dict[int, list[list[Array]]] = {n: [held] for n, held in self._merged.items()}
+        columns = [np.concatenate(column) for column in zip(*self._rows, strict=True)]
+        for index, layer in enumerate(self._layers if columns else ()):
+            parts.setdefault(layer, []).append(columns[3 * index : 3 * index + 3])
+        self._merged = {layer: _merged(of_layer) for layer, of_layer in sorted(parts.items())}
+        self._rows, self._num_rows = [], 0
+        return list(self._merged.values())
 
 
-def _merged(counts: Array, means: Array, variances: Array) -> list[Array]:
+def _merged(parts: list[list[Array]]) -> list[Array]:
+    counts, means, variances = (np.concatenate(part) for part in zip(*parts, strict=True))
     total = counts.sum(axis=0, keepdims=True)
     with np.errstate(invalid="ignore", over="ignore"):
         mean, variance = combine_moments(np.where(total > 0, counts, 1), means, variances)
