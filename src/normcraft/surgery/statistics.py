@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import keras
@@ -65,8 +65,9 @@ class StatisticsProbe:
 
     Args:
         model: A built model.
-        by_batch: Whether normalization works on the statistics of each batch, as in training;
-            otherwise on its moving statistics, as at inference.
+        by_batch: Whether these layers work on the statistics of each batch, as in training;
+            otherwise on their moving statistics, as at inference.
+        only: Which of the layers are meant, by `id`; None for all. The others work as at inference.
 
     Attributes:
         layers: The layers whose statistics are re-estimated.
@@ -80,8 +81,13 @@ class StatisticsProbe:
         (array([2.]), array([1.]))
     """
 
-    def __init__(self, model: keras.Model, *, by_batch: bool = True) -> None:
-        self._probe = Probe(model, keeps_statistics, by_batch=by_batch)
+    def __init__(
+        self, model: keras.Model, *, by_batch: bool = True, only: Collection[int] | None = None
+    ) -> None:
+        def chosen(layer: Any) -> bool:
+            return keeps_statistics(layer) and (only is None or id(layer) in only)
+
+        self._probe = Probe(model, chosen, by_batch=by_batch)
         self.layers = self._probe.layers
 
     @property
