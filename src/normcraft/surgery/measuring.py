@@ -81,9 +81,9 @@ class Measuring(keras.layers.BatchNormalization):  # type: ignore[misc]
         shape[self.axis] = x.shape[self.axis]
         result = (x - mean) / ops.sqrt(variance + self.epsilon)
         if self.gamma is not None:
-            result = result * ops.reshape(self.gamma, shape)
+            result = result * ops.reshape(ops.cast(self.gamma, x.dtype), shape)
         if self.beta is not None:
-            result = result + ops.reshape(self.beta, shape)
+            result = result + ops.reshape(ops.cast(self.beta, x.dtype), shape)
         return result
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -211,6 +212,7 @@ class _Tracer:
         self.pairs: list[tuple[Any, Any]] = []
         self.moments: list[tuple[Any, tuple[Any, ...]]] = []
         self._copies: dict[tuple[int, bool], Any] = {}
+        self._numbers = itertools.count()
 
     def run(self, function: Any, entries: list[Any], *, frozen: bool = False) -> list[Any]:
         """Runs one functional graph on symbolic inputs.
@@ -247,15 +249,18 @@ class _Tracer:
 
     def _copy(self, operation: Any, *, measuring: bool = False) -> Any:
         if not isinstance(operation, keras.layers.Layer):
-            return copy_operation(operation)
+            return self._named(copy_operation(operation))
         key = id(operation), measuring
         if key not in self._copies:
-            copy = self._measuring(operation) if measuring else copy_layer(operation)
-            # Nested models are opened here, so names that were apart may meet.
-            copy.name = f"{copy.name}_{len(self._copies)}"
+            copy = self._named(self._measuring(operation) if measuring else copy_layer(operation))
             self._copies[key] = copy
             self.pairs.append((operation, copy))
         return self._copies[key]
+
+    def _named(self, copy: Any) -> Any:
+        # Nested models are opened here, also twice, so names that were apart may meet.
+        copy.name = f"{copy.name}_{next(self._numbers)}"
+        return copy
 
     def _measuring(self, layer: Any) -> Measuring:
         return Measuring.of(layer, by_batch=self._by_batch)
