@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -14,7 +15,7 @@ from normcraft._core.errors import InputError
 from normcraft._core.keras_private import graph_inputs, graph_outputs, output_structure
 from normcraft.data import Dataset, as_arrays, check_array, find_source
 from normcraft.graph import functional_graph
-from normcraft.surgery.probe import BATCH_SIZE, even_batch_size, even_batches
+from normcraft.surgery.probe import BATCH_SIZE, even_batch_size, even_batches, num_rows
 from normcraft.surgery.source_inputs import source_inputs
 
 __all__ = ["InputBatches"]
@@ -77,9 +78,10 @@ class InputBatches:
             batches = islice(self._of_arrays(), self._limit)
         else:
             batches = source_inputs(self._source, self._size, self._limit)
-        number = 0
+        number = row = 0
         for number, x in enumerate(batches, 1):
-            yield self._checked(x, number)
+            yield self._checked(x, row)
+            row += num_rows(x)
         if not number:
             raise InputError(
                 f"there is nothing to estimate statistics from in {self.name}",
@@ -104,24 +106,23 @@ class InputBatches:
             hint="lower num_batches or batch_size, or leave num_batches out to take all there is",
         )
 
-    def _checked(self, x: Any, number: int) -> Any:
+    def _checked(self, x: Any, row: int) -> Any:
         # In the structure of the model's inputs; a dictionary may go by the names of these.
         entries = keras.tree.flatten(self._entries)
         arrays, names = list(keras.tree.flatten(x)), [entry.name for entry in entries]
         if isinstance(x, dict) and not isinstance(self._entries, dict) and set(names) <= set(x):
             arrays = [x[name] for name in names]
-        what = f"batch {number} of {self.name}"
         shapes, wanted = ([tuple(one.shape) for one in ones] for ones in (arrays, entries))
         if len(shapes) != len(wanted) or not all(map(_fits, shapes, wanted)):
             raise InputError(
-                f"{what} does not fit the model" if self._source else "the data do not fit the model",
+                f"{self.name} {'does' if self._source else 'do'} not fit the model",
                 received=f"inputs of shape {', '.join(map(str, shapes))}",
                 expected=", ".join(map(str, wanted)),
                 hint=FORMS if self._source else None,
             )
         for array, entry in zip(arrays, entries, strict=True):
             if entry.dtype != "string":
-                check_array(f"x in {what}", array)
+                check_array(f"x from row {row} on in {self.name}", array)
         return keras.tree.pack_sequence_as(self._entries, arrays)
 
 
@@ -152,7 +153,7 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 def _check_counts(**counts: Any) -> None:
     for name, count in counts.items():
         whole = isinstance(count, int | np.integer) and not isinstance(count, bool)
-        if count is not None and not (whole and count > 0):
+        if count is not None and not (whole and 0 < count <= sys.maxsize):
             raise InputError(
                 f"{name} is no number of {'samples' if name == 'batch_size' else 'batches'}",
                 received=repr(count),
