@@ -24,6 +24,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -51,7 +52,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with np.load(arguments.mnist) as file:
-        x, x_test = (file[name][..., None].astype("float32") / 255 for name in ("x_train", "x_test"))
+        x, x_test = (
+            file[name][..., None].astype("float32") / 255 for name in ("x_train", "x_test")
+        )
         y, y_test = file["y_train"], file["y_test"]
     rows = [one_seed(seed, x, y, x_test, y_test, arguments) for seed in range(arguments.seeds)]
     print(json.dumps(rows) if arguments.json else table(rows))
@@ -68,9 +71,9 @@ def one_seed(
     keras.utils.set_random_seed(seed)
     model = nc.recipes.blog_cnn("before_activation+output")
     order = np.arange(len(y))
-    for _ in range(arguments.epochs):
+    for epoch in range(arguments.epochs):
         if arguments.shuffle:
-            order = np.random.default_rng((seed, _)).permutation(len(y))
+            order = np.random.default_rng((seed, epoch)).permutation(len(y))
         taken = order[: STEPS * BATCH]
         model.fit(x[taken], y[taken], batch_size=BATCH, epochs=1, shuffle=False, verbose=0)
         order = np.roll(order, -STEPS * BATCH)
@@ -80,7 +83,7 @@ def one_seed(
     seconds, results = {}, {}
     seconds["predict"], _ = timed(lambda: model.predict(x, batch_size=256, verbose=0))
     for way, options in WAYS.items():
-        seconds[way], results[way] = timed(lambda options=options: nc.recalibrate(model, x, **options))
+        seconds[way], results[way] = timed(partial(nc.recalibrate, model, x, **options))
         accuracies[way] = at_inference(results[way].model, x_test, y_test)
     gap = accuracies["reference"] - accuracies["as trained"]
     return {

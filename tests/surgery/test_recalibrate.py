@@ -385,9 +385,9 @@ def test_generated_graphs_are_recalibrated_and_left_alone(recipe):
 
 NAN = np.array([[1.0, 2, np.nan], [1, 2, 3]], "float32")
 REFUSED = {
-    "no rows": (np.zeros((0, 3)), {}, "nothing to estimate statistics from in the data: received no"),
+    "no rows": (np.zeros((0, 3)), {}, "nothing to estimate statistics from in the data"),
     "one row": (data(1, 3), {}, "too few for the normalization 'first': received 1 values of a"),
-    "shape": (data(9, 4), {}, r"do not fit the model: received inputs of shape \(9, 4\), expected \(N"),
+    "shape": (data(9, 4), {}, r"received inputs of shape \(9, 4\), expected \(None, 3\)"),
     "rank": (data(9, 3, 1), {}, "do not fit the model"),
     "two inputs": ([data(9, 3), data(9, 3)], {}, "do not fit the model"),
     "lengths": ([data(9, 3), data(8, 3)], {}, "no samples: received 8 rows and 9 rows"),
@@ -396,7 +396,7 @@ REFUSED = {
     "a name": ("mnist", {}, "neither arrays nor batches: received a str.*load_dataset"),
     "text": (np.array([["a", "b", "c"]] * 3), {}, "x from row 0 on in the data holds text"),
     "nan": (NAN, {}, "x from row 0 on in the data holds NaN or infinity"),
-    "batch_size 0": (data(9, 3), {"batch_size": 0}, "batch_size is no number of samples: received 0"),
+    "batch_size 0": (data(9, 3), {"batch_size": 0}, "batch_size is no number of samples: .* 0,"),
     "batch_size 1.5": (data(9, 3), {"batch_size": 1.5}, "received 1.5, expected a whole number"),
     "batch_size True": (data(9, 3), {"batch_size": True}, "received True"),
     "num_batches -1": (data(9, 3), {"num_batches": -1}, "num_batches is no number of batches"),

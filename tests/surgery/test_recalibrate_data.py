@@ -34,10 +34,11 @@ def network_of_two(*, as_dictionary=False):
     return randomise(keras.Model(entries, layers.BatchNormalization(name="first")(both)))
 
 
-def parts(size, *, labels=True, weights=False):
+def parts(size, *, with_weights=False):
     for start in range(0, 600, size):
         rows = slice(start, start + size)
-        yield (X[rows], Y[rows], np.ones(len(X[rows]))) if weights else (X[rows], Y[rows]) if labels else X[rows]
+        weights = [np.ones(len(X[rows]))] * with_weights
+        yield (X[rows], Y[rows], *weights)
 
 
 def check_alike(model, source, expected, **options):
@@ -59,11 +60,11 @@ class Sequence(keras.utils.PyDataset):
 
 SOURCES = {
     "generator of pairs": lambda: parts(50),
-    "generator of inputs": lambda: parts(7, labels=False),
-    "generator with weights": lambda: parts(600, weights=True),
-    "function": lambda: (lambda: parts(64)),
+    "generator of inputs": lambda: (x for x, _ in parts(7)),
+    "generator with weights": lambda: parts(600, with_weights=True),
+    "function": lambda: lambda: parts(64),
     "PyDataset": Sequence,
-    "nested lists": lambda: X.tolist(),
+    "nested lists": X.tolist,
     "one array in a tuple": lambda: (X,),
     "one array in a list": lambda: [X],
 }
@@ -198,15 +199,15 @@ class Broken:
 
 REFUSED = {
     "nothing": (lambda: iter([]), {}, "nothing to estimate statistics from in list_iterator"),
-    "no rows": (lambda: iter([(X[:9], Y[:9]), (X[:0], Y[:0])]), {}, "batch 2 of list_iterator is emp"),
-    "too few": (lambda: parts(50), {"num_batches": 4}, "gave fewer batches than asked for: received 3"),
+    "no rows": (lambda: iter([(X[:9], Y[:9]), (X[:0], Y[:0])]), {}, "batch 2 of list_iterator is"),
+    "too few": (lambda: parts(50), {"num_batches": 4}, "gave fewer batches .* received 3"),
     "shape": (lambda: iter([X[:, :2]]), {}, "list_iterator does not fit the model: received inp"),
     "changing": (lambda: iter([X, X[:, :2]]), {}, "batch 2 of list_iterator is not like the first"),
-    "nan": (lambda: iter([X, X * np.nan]), {}, "x from row 512 on in list_iterator holds NaN or infinity"),
+    "nan": (lambda: iter([X, X * np.nan]), {}, "x from row 512 on in list_iterator holds"),
     "raises": (Broken, {}, "raised an error at batch 2: received OSError: disk gone"),
     "text": (lambda: iter([np.array([["a", "b", "c"]])]), {}, "holds text"),
     "no arrays": (lambda: iter([object()]), {}, "does not fit the model"),
-    "dataset": (lambda: load_dataset("digits"), {}, "neither arrays nor batches: received a Dataset"),
+    "dataset": (lambda: load_dataset("digits"), {}, "neither arrays nor batches: .* a Dataset"),
 }
 
 

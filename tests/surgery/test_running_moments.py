@@ -10,10 +10,11 @@ from normcraft.surgery.running_moments import MOST_ROWS, RunningMoments
 
 
 def rows_of(batches):
-    """Counts, means and variances of one call, a row a batch."""
+    """Counts, means in two parts and variances of one call, a row a batch."""
     counts = [[len(part)] * part.shape[1] for part in batches]
     means, variances = ([f(part, axis=0) for part in batches] for f in (np.mean, np.var))
-    return [np.array(values, "float64") for values in (counts, means, variances)]
+    first = np.array(means, "float32").astype("float64")
+    return [np.array(values, "float64") for values in (counts, first, means - first, variances)]
 
 
 def parts(sizes, offset, seed=0):
@@ -73,13 +74,13 @@ def test_calls_of_one_layer_are_one_population_and_layers_stay_apart():
 def test_counts_beyond_float32_keep_their_weight():
     running = RunningMoments([0])
     for mean, count in ((0.0, 2.0**40), (3.0, 2.0**39)):
-        running.add([np.array([[value]]) for value in (count, mean, 0.0)])
+        running.add([np.array([[value]]) for value in (count, mean, 0.0, 0.0)])
     np.testing.assert_allclose(running.moments[0], [[1.0], [2.0]])
     assert running.counts == [2.0**40 + 2.0**39]
 
 
 def test_batches_of_nothing_count_for_nothing_wherever_they_come():
-    nothing = [np.zeros((1, 2))] * 3
+    nothing = [np.zeros((1, 2))] * 4
     whole = parts([6], 4)
     running = RunningMoments([0])
     running.add(nothing)
@@ -90,8 +91,14 @@ def test_batches_of_nothing_count_for_nothing_wherever_they_come():
     np.testing.assert_allclose(running.moments[0], (whole[0].mean(axis=0), whole[0].var(axis=0)))
 
 
+def test_no_layers_have_no_moments():
+    running = RunningMoments([])
+    running.add([])
+    assert running.moments == running.counts == []
+
+
 def test_memory_does_not_grow_with_the_number_of_batches():
-    rows = [np.ones((1, 500)), np.ones((1, 500)), np.zeros((1, 500))]
+    rows = [np.ones((1, 500))] * 2 + [np.zeros((1, 500))] * 2
 
     def held(number):
         running = RunningMoments([0])
@@ -110,5 +117,5 @@ def test_memory_does_not_grow_with_the_number_of_batches():
 def test_what_is_not_finite_stays_so(values):
     running = RunningMoments([0])
     for value in [*values, np.inf]:
-        running.add([np.array([[number]]) for number in (2.0, value, 0.0)])
+        running.add([np.array([[number]]) for number in (2.0, value, 0.0, 0.0)])
     assert not np.isfinite(running.moments).all()

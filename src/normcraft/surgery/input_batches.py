@@ -46,7 +46,7 @@ class InputBatches:
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         >>> [len(batch) for batch in InputBatches(np.zeros((600, 2)), model)]
         [200, 200, 200]
-    """  # noqa: DOC502 - raised further down
+    """
 
     def __init__(
         self,
@@ -74,14 +74,10 @@ class InputBatches:
             )
 
     def __iter__(self) -> Iterator[Any]:
-        if self._source is None:
-            batches = islice(self._of_arrays(), self._limit)
-        else:
-            batches = source_inputs(self._source, self._size, self._limit)
         number = row = 0
-        for number, x in enumerate(batches, 1):
+        for x in self._begun():
             yield self._checked(x, row)
-            row += num_rows(x)
+            number, row = number + 1, row + num_rows(x)
         if not number:
             raise InputError(
                 f"there is nothing to estimate statistics from in {self.name}",
@@ -91,12 +87,14 @@ class InputBatches:
         if number < (self._limit or 0):
             raise self._too_few(number)
 
-    def _of_arrays(self) -> Iterator[Any]:
+    def _begun(self) -> Iterator[Any]:
+        if self._source is not None:
+            return source_inputs(self._source, self._size, self._limit)
         rows = len(keras.tree.flatten(self._arrays)[0])
         available = -(-rows // even_batch_size(rows, self._size)) if rows else 0
         if 0 < available < (self._limit or 0):
             raise self._too_few(available)
-        return even_batches(self._arrays, self._size) if rows else iter(())
+        return islice(even_batches(self._arrays, self._size), self._limit) if rows else iter(())
 
     def _too_few(self, number: int) -> InputError:
         return InputError(

@@ -48,11 +48,11 @@ def levels(graph: LayerGraph, chosen: Callable[[Any], bool]) -> list[Level]:
     for key in sorted(layers, key=lambda key: len(feeding[key] | {key})):
         before = (depths[other] for other in feeding[key] if key not in feeding[other])
         depths[key] = 1 + max(before, default=0)
-    found: dict[int, Level] = {}
-    for key in layers:
-        layers_so_far, loop = found.get(depths[key], Level([], False))
-        found[depths[key]] = Level([*layers_so_far, layers[key]], loop or key in feeding[key])
-    return [found[depth] for depth in sorted(found)]
+    found = []
+    for depth in sorted(set(depths.values())):
+        keys = [key for key in layers if depths[key] == depth]
+        found.append(Level([layers[key] for key in keys], any(k in feeding[k] for k in keys)))
+    return found
 
 
 def _feeding(

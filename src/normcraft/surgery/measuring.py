@@ -16,17 +16,18 @@ __all__ = ["Measuring"]
 class Measuring(keras.layers.BatchNormalization):  # type: ignore[misc]
     """Batch normalization that hands out what it receives beside its result.
 
-    Its second to fourth output are the number of values behind each channel, their mean and their
+    Its second to fifth output are the number of values behind each channel, their mean in two parts
+    (whose sum in float64 is nearer to it than the spacing of float32 far from zero), and their
     biased variance, each of shape (1, channels).
 
     Args:
-        by_batch: Whether it normalizes by the statistics of its batch; otherwise by its moving ones.
-        by_step: Whether it stands for batch normalization inside `TimeDistributed`, which normalizes
-            each step, axis 1, by itself; what it hands out is of all steps together.
+        by_batch: Whether it normalizes by the statistics of its batch, else by its moving ones.
+        by_step: Whether it stands for batch normalization inside `TimeDistributed`, which
+            normalizes each step, axis 1, by itself; what it hands out is of all steps together.
         **settings: Arguments of `BatchNormalization`.
 
     Example:
-        >>> result, count, mean, variance = Measuring()(keras.ops.ones((4, 2)))
+        >>> result, count, *mean, variance = Measuring()(keras.ops.ones((4, 2)))
         >>> keras.ops.convert_to_numpy(count).tolist()
         [[4.0, 4.0]]
     """
@@ -63,7 +64,7 @@ class Measuring(keras.layers.BatchNormalization):  # type: ignore[misc]
         """Normalizes and measures.
 
         Returns:
-            `(result, count, mean, variance)`.
+            `(result, count, mean, rest of the mean, variance)`.
         """
         del training
         x = ops.cast(inputs, self._measured_dtype)
@@ -71,15 +72,16 @@ class Measuring(keras.layers.BatchNormalization):  # type: ignore[misc]
         moments = _moments(x, mask, {channels})
         if self.by_batch:
             own = _moments(x, mask, {1, channels}) if self.by_step else moments
-            result = ops.cast(self._normalized(x, *own[1:]), self.compute_dtype)
+            result = ops.cast(self._normalized(x, own), self.compute_dtype)
         else:
             result = super().call(inputs, training=False, mask=mask)
         return result, *(ops.reshape(value, (1, -1)) for value in moments)
 
-    def _normalized(self, x: Any, mean: Any, variance: Any) -> Any:
+    def _normalized(self, x: Any, moments: tuple[Any, ...]) -> Any:
+        _, first, rest, variance = moments
         shape = [1] * len(x.shape)
         shape[self.axis] = x.shape[self.axis]
-        result = (x - mean) / ops.sqrt(variance + self.epsilon)
+        result = (x - (first + rest)) / ops.sqrt(variance + self.epsilon)
         if self.gamma is not None:
             result = result * ops.reshape(ops.cast(self.gamma, x.dtype), shape)
         if self.beta is not None:
@@ -87,18 +89,18 @@ class Measuring(keras.layers.BatchNormalization):  # type: ignore[misc]
         return result
 
     def compute_output_spec(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
-        """Shapes and dtypes of the four outputs.
+        """Shapes and dtypes of the five outputs.
 
         Returns:
             Keras tensors.
         """
         del training, mask
         row = (1, inputs.shape[self.axis])
-        moments = (keras.KerasTensor(row, dtype=self._measured_dtype) for _ in range(3))
+        moments = (keras.KerasTensor(row, dtype=self._measured_dtype) for _ in range(4))
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype), *moments
 
 
-def _moments(x: Any, mask: Any, kept: set[int]) -> tuple[Any, Any, Any]:
+def _moments(x: Any, mask: Any, kept: set[int]) -> tuple[Any, Any, Any, Any]:
     # Of the unmasked values over all axes but those kept; all zero where everything is masked.
     axes = [axis for axis in range(len(x.shape)) if axis not in kept]
     if mask is not None:
@@ -109,11 +111,11 @@ def _moments(x: Any, mask: Any, kept: set[int]) -> tuple[Any, Any, Any]:
 
     count = _num_values(x, mask, axes)
     divisor = ops.maximum(count, ops.ones_like(count))
-    mean = total(x) / divisor
+    first = total(x) / divisor
     # Far from zero the sum lost digits; what is left after the first mean is near it.
-    mean = mean + total(x - mean) / divisor
-    variance = total(ops.square(x - mean)) / divisor
-    return count + ops.zeros_like(mean), mean, variance
+    rest = total(x - first) / divisor
+    variance = total(ops.square(x - (first + rest))) / divisor
+    return count + ops.zeros_like(first), first, rest, variance
 
 
 def _num_values(x: Any, mask: Any, axes: list[int]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from typing import Any
 
 import keras
@@ -61,7 +62,8 @@ def even_batches(x: Any, largest: int = BATCH_SIZE) -> Iterator[Any]:
     """
     size = even_batch_size(num_rows(x), largest)
     for start in range(0, num_rows(x), size):
-        yield keras.tree.map_structure(lambda array: array[start : start + size], x)
+        rows = slice(start, start + size)
+        yield keras.tree.map_structure(itemgetter(rows), x)
 
 
 def num_rows(x: Any) -> int:
@@ -145,7 +147,7 @@ class Probe:
         """Moments of `layers` before anything was measured.
 
         Returns:
-            What takes rows of counts, means and variances, as `traced` gives them.
+            What takes rows of these, as `traced` gives them.
         """
         numbers = {id(layer): number for number, layer in enumerate(self.layers)}
         return RunningMoments([numbers[id(layer)] for layer in self._layers])
@@ -170,8 +172,8 @@ class Probe:
             x: One batch of inputs.
 
         Returns:
-            Count, mean and variance of each measured call, each of shape (1, channels), for
-            `running`.
+            Count, mean in two parts and variance of each measured call, each of shape
+            (1, channels), for `running`.
         """
         return list(keras.tree.flatten(self._model(x, training=False))[self._num_outputs :])
 

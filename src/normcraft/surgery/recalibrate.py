@@ -42,8 +42,8 @@ def recalibrate(
     with mean m and variance v are merged as n = Σnᵢ, mean = Σnᵢmᵢ/n, variance = Σnᵢ(vᵢ + (mᵢ −
     mean)²)/n in float64 (Chan, Golub and LeVeque, 1983), in one pass and bounded memory.
 
-    Meanwhile the layers before work on the statistics of each batch, as in training (Wu and Johnson,
-    2021, "Rethinking 'Batch' in BatchNorm", section 3): what comparisons are judged by.
+    Meanwhile the layers before work on the statistics of each batch, as in training (Wu and
+    Johnson, 2021, "Rethinking 'Batch' in BatchNorm", section 3): what comparisons are judged by.
     With `layerwise` they work on their re-estimated statistics, as the model will that is shipped.
 
     Args:
@@ -54,14 +54,14 @@ def recalibrate(
             are let go.
         batch_size: Most samples in a batch, 256 by default; batches are cut anew, as alike as can
             be. Small batches make the layers before noisier than they will be at inference.
-        num_batches: To take only so many of these batches, the first ones, in the order of the data;
-            None for all.
+        num_batches: To take only so many of these batches, the first ones in the order of the
+            data; None for all.
         layerwise: Whether each layer sees those before it done, which takes a pass over the data
             for each level of such layers, one behind the other.
 
     Returns:
-        The copy, with how many layers were re-estimated, over how many samples, and for normalization
-        that keeps its statistics why it does.
+        The copy, with how many layers were re-estimated, over how many samples, and of each
+        normalization that keeps its statistics why it does.
 
     Raises:
         InputError: If the data cannot be used, are too few, or give a layer infinite values.

@@ -29,8 +29,9 @@ class RunningMoments:
 
     Example:
         >>> running = RunningMoments([0])
-        >>> running.add([np.array([[2.0]]), np.array([[1.0]]), np.array([[0.0]])])
-        >>> running.add([np.array([[2.0]]), np.array([[3.0]]), np.array([[0.0]])])
+        >>> zero = np.zeros((1, 1))
+        >>> running.add([zero + 2, zero + 1, zero, zero])
+        >>> running.add([zero + 2, zero + 3, zero, zero])
         >>> running.moments
         [(array([2.]), array([1.]))]
     """
@@ -45,10 +46,11 @@ class RunningMoments:
         """Takes what one or several batches gave.
 
         Args:
-            rows: Counts, means and biased variances of each call, each of shape (batches, channels).
+            rows: Of each call counts, means in two parts that are added up here, and biased
+                variances, all of shape (batches, channels).
         """
         self._rows.append([np.asarray(values, "float64") for values in rows])
-        self._num_rows += len(rows[0])
+        self._num_rows += len(rows[0]) if self._layers else 0
         if self._num_rows >= MOST_ROWS:
             self._merge()
 
@@ -69,7 +71,8 @@ class RunningMoments:
         parts: dict[int, list[list[Array]]] = {n: [held] for n, held in self._merged.items()}
         columns = [np.concatenate(column) for column in zip(*self._rows, strict=True)]
         for index, layer in enumerate(self._layers if columns else ()):
-            parts.setdefault(layer, []).append(columns[3 * index : 3 * index + 3])
+            count, first, rest, variance = columns[4 * index : 4 * index + 4]
+            parts.setdefault(layer, []).append([count, first + rest, variance])
         self._merged = {layer: _merged(of_layer) for layer, of_layer in sorted(parts.items())}
         self._rows, self._num_rows = [], 0
         return list(self._merged.values())
