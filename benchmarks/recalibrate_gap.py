@@ -14,7 +14,7 @@ that is recovered (recalibrated - as trained) / gap; above 1 where population st
 than those of 250 images. Statistics are re-estimated over all 60,000 training images: at once (the
 default), layer by layer, and at once over 20 batches (5,120 images).
 
-Times are those of whole calls over the training images, the building and compiling of the probe
+Times are CPU times of whole calls over the training images, the building and compiling of the probe
 included, against one `predict` (compiled before), the calls taking turns; ratios for each seed.
 """
 
@@ -121,14 +121,14 @@ def in_training_mode(model: Any, x: Any, y: Any) -> float:
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds that a call takes.
+    """Seconds of CPU time that a call takes.
 
     Returns:
         `(seconds, what it returned)`.
     """
-    begun = time.perf_counter()
+    begun = time.process_time()
     result = call()
-    return time.perf_counter() - begun, result
+    return time.process_time() - begun, result
 
 
 def apart(one: Any, other: Any) -> dict[str, float]:
@@ -166,7 +166,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for way in WAYS:
         ratios = [row["times"][way] for row in rows]
         spread = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        lines.append(f"\n{way}: {spread} times one predict over the training images")
+        lines.append(f"\n{way}: {spread} times the CPU time of one predict")
     for name, unit in (("mean", "standard deviations"), ("variance", "of the variance")):
         worst = [row["apart"][name] for row in rows]
         lines.append(f"\nlayer by layer against at once, {name}: up to {max(worst):.2g} {unit}")
