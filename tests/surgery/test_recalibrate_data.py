@@ -5,7 +5,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from keras import layers
 
@@ -126,6 +126,7 @@ def test_inputs_by_name_need_not_be_in_the_order_of_the_names():
     cuts=st.lists(st.integers(1, 120), min_size=1, max_size=8),
     size=st.integers(2, 90),
 )
+@example(cuts=[100], size=90)
 @settings(max_examples=8)
 def test_batches_are_cut_anew_and_none_is_a_remnant(cuts, size):
     rows = sum(cuts)
