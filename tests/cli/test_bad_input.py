@@ -24,6 +24,7 @@ EDITS = {
     "remove": [],
     "replace": ["--kind", "layer"],
     "fold": [],
+    "recalibrate": ["--data", "t.npz"],
 }
 QUICK = ["--seeds", "1", "--epochs", "1", "--steps-per-epoch", "1"]
 
@@ -47,6 +48,7 @@ TAKES_DATA = {
     "compare --data": compare(data="DATA"),
     "place --calibrate": edit("place", "m.keras", "--calibrate", "DATA", "-o", "out.keras"),
     "fold --data": edit("fold", "m.keras", "--data", "DATA", "-o", "out.keras"),
+    "recalibrate --data": ["recalibrate", "m.keras", "--data", "DATA", "-o", "out.keras"],
     "verify --data": ["verify", "m.keras", "m.keras", "--data", "DATA"],
 }
 TAKES_STORE = {
@@ -283,6 +285,7 @@ def test_outputs_of_another_suffix(refused, case):
 SAME = {
     "fold": edit("fold", "m.keras", "-o", "m.keras"),
     "place": edit("place", "m.keras", "-o", "m.keras"),
+    "recalibrate": edit("recalibrate", "m.keras", "-o", "m.keras"),
     "remove": edit("remove", "m.keras", "-o", "./m.keras"),
     "replace": edit("replace", "m.keras", "-o", "m.keras"),
     "compare model": compare("-o", "m.keras"),
@@ -369,6 +372,12 @@ def test_class_weights_of_numbers_to_predict(refused):
     keras.Sequential([keras.Input((4,)), layers.Dense(1)]).save("n.keras")
     arguments = compare("--class-weight", "balanced", model="n.keras", data="n.npz")
     refused(*arguments, says="class weights need labels that are classes")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "nan", "1e400", "9" * 400, "many", ""])
+@pytest.mark.parametrize("option", ["--batch-size", "--num-batches"])
+def test_numbers_of_recalibrate(refused, option, value):
+    refused(*edit("recalibrate", "m.keras", option, value, "-o", "out.keras"))
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "1e400", "small", ""])

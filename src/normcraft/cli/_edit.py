@@ -1,4 +1,4 @@
-"""What `place`, `remove` and `replace` have in common: a model in, an edited model out."""
+"""What the commands that edit have in common: a model in, an edited model out."""
 
 from __future__ import annotations
 

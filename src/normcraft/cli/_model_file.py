@@ -15,7 +15,17 @@ from normcraft._core.files import check_writable
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["MODEL_HELP", "Data", "Rescale", "Target", "check_model_output", "model_inputs"]
+    from normcraft.data import Dataset
+
+__all__ = [
+    "MODEL_HELP",
+    "Data",
+    "Rescale",
+    "Target",
+    "check_model_output",
+    "fitted_dataset",
+    "model_inputs",
+]
 
 DATA_HELP = (
     "Compare on these data as well: digits, mnist, …, an .npz or .csv file, or a folder of class "
@@ -46,7 +56,7 @@ def check_model_output(output: Path, suffixes: Sequence[str] = (".keras",), *, f
 
 def model_inputs(data: str | None, model: keras.Model, *, target: str | None, rescale: str) -> Any:
     """Rows of a dataset as the model takes them, None without one; notes on it go to stderr."""
-    from normcraft.api.prepare import as_dataset, calibration_inputs, fit_to_model
+    from normcraft.api.prepare import calibration_inputs
 
     if data is None:
         if target is not None:
@@ -56,7 +66,14 @@ def model_inputs(data: str | None, model: keras.Model, *, target: str | None, re
                 "data are to be rescaled, and there are none", received=f"--rescale {rescale!r}"
             )
         return None
+    return calibration_inputs(fitted_dataset(data, model, target=target, rescale=rescale))
+
+
+def fitted_dataset(data: str, model: keras.Model, *, target: str | None, rescale: str) -> Dataset:
+    """A dataset as the model takes it; notes on it go to stderr."""
+    from normcraft.api.prepare import as_dataset, fit_to_model
+
     dataset = fit_to_model(as_dataset(data, None, target=target), model, rescale=rescale)
     for note in dataset.notes:
         print(note, file=sys.stderr)
-    return calibration_inputs(dataset)
+    return dataset

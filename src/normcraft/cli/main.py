@@ -16,6 +16,7 @@ from normcraft._core.errors import NormcraftError
 from normcraft.cli.compare import compare
 from normcraft.cli.fold import fold
 from normcraft.cli.place import place
+from normcraft.cli.recalibrate import recalibrate
 from normcraft.cli.remove import remove
 from normcraft.cli.replace import replace
 from normcraft.cli.report import report
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (compare, place, remove, replace, fold, verify, report):
+for command in (compare, place, remove, replace, fold, recalibrate, verify, report):
     app.command()(command)
 
 

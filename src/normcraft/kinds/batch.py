@@ -77,13 +77,19 @@ def statistics(layer: Any) -> tuple[Array, Array]:
 def set_statistics(layer: Any, mean: Array, variance: Array) -> None:
     """Sets moving mean and (biased) moving variance.
 
+    With `renorm` also the moving standard deviation √(variance + ε), which training goes on from;
+    the averages that correct batches in training stay.
+
     Args:
-        layer: A built layer of this kind.
+        layer: A built layer of this kind, or one with `renorm`.
         mean: Shape (channels,).
         variance: Shape (channels,).
     """
     layer.moving_mean.assign(mean)
     layer.moving_variance.assign(variance)
+    stddev = getattr(layer, "moving_stddev", None)
+    if stddev is not None:
+        stddev.assign(np.sqrt(variance + layer.epsilon))
 
 
 def learned(layer: Any) -> tuple[Any, Any]:

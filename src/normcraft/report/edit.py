@@ -74,6 +74,12 @@ def _sums(document: Document) -> list[str]:
     for key, ending in (("biases_dropped", "dropped"), ("biases_restored", "given back")):
         number = document.get(key, 0)
         parts += [f"{number} {'bias' if number == 1 else 'biases'} {ending}"] * bool(number)
+    if document.get("layers"):
+        many = "s" * (document["layers"] != 1)
+        parts.append(
+            f"statistics of {document['layers']} layer{many} re-estimated over "
+            f"{document['samples']:,} samples"
+        )
     if document.get("inference_difference") is not None:
         parts.append(
             f"outputs moved by {document['inference_difference']:.1e} at inference and "

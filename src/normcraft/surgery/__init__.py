@@ -7,6 +7,7 @@ from normcraft.surgery.insert import insert_normalization
 from normcraft.surgery.move import move_normalization
 from normcraft.surgery.place import place
 from normcraft.surgery.precision import in_float64
+from normcraft.surgery.recalibrate import recalibrate
 from normcraft.surgery.reinitialize import draw_weights, kept_variables, site_seed
 from normcraft.surgery.remove import remove_normalization
 from normcraft.surgery.replace import replace_normalization
@@ -32,6 +33,7 @@ __all__ = [
     "kept_variables",
     "move_normalization",
     "place",
+    "recalibrate",
     "remove_normalization",
     "replace_normalization",
     "run_model",

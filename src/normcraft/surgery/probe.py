@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from typing import Any
 
 import keras
@@ -19,17 +21,16 @@ from normcraft._core.keras_private import (
     nested_call,
     output_structure,
 )
-from normcraft.graph import functional_graph
-from normcraft.moments import combine_moments
+from normcraft.graph import functional_graph, unwrapped
 from normcraft.surgery.copies import copy_layer, copying
 from normcraft.surgery.measuring import Measuring
+from normcraft.surgery.running_moments import Moments, RunningMoments
 from normcraft.surgery.transfer import copy_weights
 
-__all__ = ["Probe", "even_batch_size", "num_rows"]
+__all__ = ["BATCH_SIZE", "Probe", "even_batch_size", "even_batches", "num_rows"]
 
 BATCH_SIZE = 256
 Array = np.ndarray[Any, np.dtype[Any]]
-Moments = tuple[Array, Array]
 
 
 def even_batch_size(num_samples: int, largest: int = BATCH_SIZE) -> int:
@@ -43,6 +44,26 @@ def even_batch_size(num_samples: int, largest: int = BATCH_SIZE) -> int:
         (180, 100)
     """
     return math.ceil(num_samples / math.ceil(num_samples / largest))
+
+
+def even_batches(x: Any, largest: int = BATCH_SIZE) -> Iterator[Any]:
+    """Arrays in batches as alike as can be.
+
+    Args:
+        x: Inputs as `Model.predict` takes arrays.
+        largest: Most samples in a batch.
+
+    Yields:
+        Parts of `x`, in its order.
+
+    Example:
+        >>> [len(batch) for batch in even_batches(np.zeros(360))]
+        [180, 180]
+    """
+    size = even_batch_size(num_rows(x), largest)
+    for start in range(0, num_rows(x), size):
+        rows = slice(start, start + size)
+        yield keras.tree.map_structure(itemgetter(rows), x)
 
 
 def num_rows(x: Any) -> int:
@@ -61,7 +82,8 @@ class Probe:
 
     Args:
         model: A built model.
-        measured: Which layers are measured: a function of a layer of the model.
+        measured: Which layers are measured: a function of a layer of the model, or of what it
+            applies to each step where it is `TimeDistributed`.
         by_batch: Whether measured layers work on the statistics of each batch, as in training;
             otherwise on their moving statistics.
     """
@@ -101,23 +123,34 @@ class Probe:
         self._take_weights(moved)
         run = self._predicted if compiled else self._called
         flat = keras.tree.flatten(run(x, even_batch_size(num_rows(x))))
-        return flat[: self._num_outputs], self.combined(flat[self._num_outputs :])
+        moments = self.running()
+        moments.add(flat[self._num_outputs :])
+        return flat[: self._num_outputs], moments.moments
 
-    def measure(self, batches: Iterable[Any]) -> list[Moments]:
+    def measure(self, batches: Iterable[Any]) -> RunningMoments:
         """Runs the model on batches that come one by one; its outputs are let go.
 
         Args:
-            batches: At least one, each as `Model.predict_on_batch` takes it.
+            batches: Each as `Model.predict_on_batch` takes it.
 
         Returns:
-            The moments that `run` gives.
+            The moments of what each of `layers` received.
         """
         self._take_weights()
-        found = [
-            keras.tree.flatten(self._model.predict_on_batch(batch))[self._num_outputs :]
-            for batch in batches
-        ]
-        return self.combined([np.concatenate(parts) for parts in zip(*found, strict=True)])
+        moments = self.running()
+        for batch in batches:
+            flat = keras.tree.flatten(self._model.predict_on_batch(batch))
+            moments.add(flat[self._num_outputs :])
+        return moments
+
+    def running(self) -> RunningMoments:
+        """Moments of `layers` before anything was measured.
+
+        Returns:
+            What takes rows of these, as `traced` gives them.
+        """
+        numbers = {id(layer): number for number, layer in enumerate(self.layers)}
+        return RunningMoments([numbers[id(layer)] for layer in self._layers])
 
     @property
     def copies(self) -> dict[int, Any]:
@@ -139,8 +172,8 @@ class Probe:
             x: One batch of inputs.
 
         Returns:
-            Count, mean and variance of each measured call, each of shape (1, channels): one batch's
-            share of what `combined` takes.
+            Count, mean in two parts and variance of each measured call, each of shape
+            (1, channels), for `running`.
         """
         return list(keras.tree.flatten(self._model(x, training=False))[self._num_outputs :])
 
@@ -149,20 +182,6 @@ class Probe:
             for _, variable in copy_weights(original, copy):
                 if moved is not None:
                     variable.assign(moved(keras.ops.convert_to_numpy(variable)))
-
-    def combined(self, rows: list[Any]) -> list[Moments]:
-        """Population moments from those of batches.
-
-        Args:
-            rows: Counts, means and variances of each measured call, each (batches, channels).
-
-        Returns:
-            Mean and biased variance of each of `layers`.
-        """
-        parts: dict[int, list[Any]] = {}
-        for index, layer in enumerate(self._layers):
-            parts.setdefault(id(layer), []).append(rows[3 * index : 3 * index + 3])
-        return [_combined(parts[id(layer)]) for layer in self.layers]
 
     def packed(self, arrays: list[Any]) -> Any:
         """Flat inputs in the structure that the model takes.
@@ -186,12 +205,6 @@ class Probe:
         return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
 
-def _combined(parts: list[Any]) -> Moments:
-    # Of all calls of one layer, each with a row for every batch.
-    counts, means, variances = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return combine_moments(counts, means, variances)
-
-
 class _Tracer:
     """Calls copies of a model's layers, nested models opened, and collects the moments."""
 
@@ -201,6 +214,7 @@ class _Tracer:
         self.pairs: list[tuple[Any, Any]] = []
         self.moments: list[tuple[Any, tuple[Any, ...]]] = []
         self._copies: dict[tuple[int, bool], Any] = {}
+        self._numbers = itertools.count()
 
     def run(self, function: Any, entries: list[Any], *, frozen: bool = False) -> list[Any]:
         """Runs one functional graph on symbolic inputs.
@@ -228,23 +242,27 @@ class _Tracer:
         if nested is not None:
             function, entering = nested
             return self.run(function, [tensors[id(t)] for t in entering], frozen=frozen)
-        if frozen or not self._measured(node.operation):
+        layer = unwrapped(node.operation)
+        if frozen or not self._measured(layer):
             return list(keras.tree.flatten(self._copy(node.operation)(*args, **kwargs)))
         result, *moments = self._copy(node.operation, measuring=True)(*args, **kwargs)
-        self.moments.append((node.operation, tuple(moments)))
+        self.moments.append((layer, tuple(moments)))
         return [result]
 
     def _copy(self, operation: Any, *, measuring: bool = False) -> Any:
         if not isinstance(operation, keras.layers.Layer):
-            return copy_operation(operation)
+            return self._named(copy_operation(operation))
         key = id(operation), measuring
         if key not in self._copies:
-            copy = self._measuring(operation) if measuring else copy_layer(operation)
-            # Nested models are opened here, so names that were apart may meet.
-            copy.name = f"{copy.name}_{len(self._copies)}"
+            copy = self._named(self._measuring(operation) if measuring else copy_layer(operation))
             self._copies[key] = copy
             self.pairs.append((operation, copy))
         return self._copies[key]
+
+    def _named(self, copy: Any) -> Any:
+        # Nested models are opened here, also twice, so names that were apart may meet.
+        copy.name = f"{copy.name}_{next(self._numbers)}"
+        return copy
 
     def _measuring(self, layer: Any) -> Measuring:
         return Measuring.of(layer, by_batch=self._by_batch)

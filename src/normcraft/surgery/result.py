@@ -32,6 +32,8 @@ class EditResult:
         biases_restored: Biases given to layers that lost the shift of a removed normalization:
             zero, or where that was folded its shift.
         activations_replaced: Hidden activations swapped for another.
+        layers: Batch normalization whose statistics were re-estimated.
+        samples: Over how many samples they were.
         inference_difference: After calibration, how far outputs at inference moved on the data of
             the calibration: max|a − b| / max|a|, the largest over the outputs.
         training_difference: After calibration, how far outputs in training mode moved, likewise:
@@ -56,6 +58,8 @@ class EditResult:
     biases_dropped: int = 0
     biases_restored: int = 0
     activations_replaced: int = 0
+    layers: int = 0
+    samples: int = 0
     inference_difference: float | None = None
     training_difference: float | None = None
     equivalence: Equivalence | None = None
@@ -63,8 +67,8 @@ class EditResult:
     @property
     def modified(self) -> bool:
         """Whether anything was changed."""
-        edits = (self.inserted, self.removed, self.moved, self.replaced, self.activations_replaced)
-        return any(edits)
+        counts = (self.activations_replaced, self.layers)
+        return any((self.inserted, self.removed, self.moved, self.replaced, *counts))
 
     def document(self) -> dict[str, Any]:
         """The evidence as the JSON document that the commands print.

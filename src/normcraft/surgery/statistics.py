@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import keras
 from keras.layers import BatchNormalization
 
+from normcraft import layers
 from normcraft.kinds import batch
-from normcraft.surgery.probe import Probe
+from normcraft.surgery.probe import Probe, even_batches
+from normcraft.surgery.running_moments import RunningMoments
 
-__all__ = ["StatisticsProbe", "keeps_statistics"]
+__all__ = ["StatisticsProbe", "keeps_statistics", "why_kept"]
+
+# Classes that compute batch normalization at inference; subclasses that keep their `call` do too.
+KNOWN = (BatchNormalization, layers.BatchNormalization, layers.GhostBatchNormalization)
 
 
 def keeps_statistics(layer: Any) -> bool:
@@ -20,8 +25,32 @@ def keeps_statistics(layer: Any) -> bool:
     Returns:
         False for frozen layers and for subclasses that compute in their own way.
     """
-    plain = batch.matches(layer) and type(layer).call is BatchNormalization.call
-    return plain and layer.trainable
+    return isinstance(layer, BatchNormalization) and why_kept(layer) is None
+
+
+def why_kept(layer: BatchNormalization) -> str | None:
+    """Why the statistics of batch normalization are not re-estimated.
+
+    Args:
+        layer: Batch normalization of any class.
+
+    Returns:
+        The reason; None where they are.
+
+    Example:
+        >>> why_kept(BatchNormalization(trainable=False))
+        'frozen (trainable=False): training leaves its statistics alone too'
+    """
+    if not any(_computes_alike(type(layer), known) for known in KNOWN):
+        return f"{type(layer).__name__} computes in its own way"
+    if not layer.trainable:
+        return "frozen (trainable=False): training leaves its statistics alone too"
+    return None
+
+
+def _computes_alike(cls: Any, known: Any) -> bool:
+    methods = ("__call__", "call", "_moments", "_normalized")  # the last two need not exist
+    return all(getattr(cls, name, None) is getattr(known, name, None) for name in methods)
 
 
 class StatisticsProbe:
@@ -37,6 +66,12 @@ class StatisticsProbe:
 
     Args:
         model: A built model.
+        by_batch: Whether these layers work on the statistics of each batch, as in training;
+            otherwise on their moving statistics, as at inference.
+        only: Which of the layers are meant, by `id`; None for all. The others work as at inference.
+
+    Attributes:
+        layers: The layers whose statistics are re-estimated.
 
     Example:
         >>> import numpy as np
@@ -47,13 +82,30 @@ class StatisticsProbe:
         (array([2.]), array([1.]))
     """
 
-    def __init__(self, model: keras.Model) -> None:
-        self._probe = Probe(model, keeps_statistics, by_batch=True)
+    def __init__(
+        self, model: keras.Model, *, by_batch: bool = True, only: Collection[int] | None = None
+    ) -> None:
+        def chosen(layer: Any) -> bool:
+            return keeps_statistics(layer) and (only is None or id(layer) in only)
+
+        self._probe = Probe(model, chosen, by_batch=by_batch)
+        self.layers = self._probe.layers
 
     @property
     def num_layers(self) -> int:
         """Number of layers whose statistics are re-estimated."""
-        return len(self._probe.layers)
+        return len(self.layers)
+
+    def measure(self, x: Any) -> RunningMoments:
+        """The statistics over `x`, with the present weights of the model, which is left as it is.
+
+        Args:
+            x: As `update` takes it.
+
+        Returns:
+            Moments and counts of `layers`.
+        """
+        return self._probe.measure(x if isinstance(x, Iterator) else even_batches(x))
 
     def update(self, x: Any) -> None:
         """Replaces the statistics of the model's batch normalization by those over `x`.
@@ -61,8 +113,6 @@ class StatisticsProbe:
         Args:
             x: Inputs as `Model.predict` takes them: arrays, or an iterator over batches of them.
         """
-        if self._probe.layers:
-            in_batches = isinstance(x, Iterator)
-            moments = self._probe.measure(x) if in_batches else self._probe.run(x)[1]
-            for layer, found in zip(self._probe.layers, moments, strict=True):
+        if self.layers:
+            for layer, found in zip(self.layers, self.measure(x).moments, strict=True):
                 batch.set_statistics(layer, *found)

@@ -65,16 +65,17 @@ class Measures:
             Of each trial the mean and variance for each layer.
         """
         held = [values[id(original)] for original, _ in self._links]
-        parts: list[list[Array]] = []
+        running = [self._probe.running() for _ in range(self._lanes)]
         for data, rows in chunks:
-            parts += self._of_chunk(held, data[0], rows)
+            for parts in self._of_chunk(held, data[0], rows):
+                for lane, moments in enumerate(running):
+                    moments.add([part[lane] for part in parts])
             del data  # let go of before the next chunk but one is made
-        joined = [np.concatenate(each, axis=1) for each in zip(*parts, strict=True)]
-        for lane in zip(*joined, strict=True):
-            yield self._probe.combined(list(lane))
+        for moments in running:
+            yield moments.moments
 
     def _of_chunk(self, values: list[Any], x: Any, rows: Rows) -> list[list[Array]]:
-        # Those of some batches each, shape (trials, batches, channels).
+        # Those of some batches each, as arrays of shape (trials, batches, channels).
         if not self._looped:
             return list(jax.device_get([self._of_batch(values, x, some) for some in rows.each()]))
         found: list[list[Array]] = []
