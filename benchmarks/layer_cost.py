@@ -94,7 +94,6 @@ def on_tensorflow(layer: keras.layers.Layer, x: np.ndarray, gradient: np.ndarray
             y = layer(x, training=True)
         return y, tape.gradient(y, [x, *weights], output_gradients=gradient)
 
-
     def run() -> Any:
         return both(x, gradient)[0][0, 0].numpy()
 

@@ -45,7 +45,7 @@ def load_keras_file(path: Path, *, unsafe: bool = False) -> keras.Model:
         InputError: The file is damaged or too large, describes a model that its weights are not of,
             uses unknown classes, or holds no built Sequential or Functional model.
     """  # noqa: DOC501, DOC502 - ruff does not see through _loading_error
-    import normcraft.layers  # noqa: F401 - Keras knows them by name from then on
+    from normcraft.layers import BatchNormalization  # noqa: F401 - known to Keras from then on
 
     name = str(path)
     limit = _check_archive(path)

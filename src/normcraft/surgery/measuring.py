@@ -50,7 +50,7 @@ class Measuring(keras.layers.BatchNormalization):  # type: ignore[misc]
             A new layer; statistics are not synchronized between devices, and there is no renorm.
         """
         inner = unwrapped(layer)
-        settings = ("momentum", "epsilon", "center", "scale")
+        settings = ("epsilon", "center", "scale")
         config = {name: getattr(inner, name) for name in settings}
         wrapped = inner is not layer
         axis = inner.axis + (wrapped and inner.axis >= 0)

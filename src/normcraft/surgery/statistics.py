@@ -8,15 +8,16 @@ from typing import Any
 import keras
 from keras.layers import BatchNormalization
 
-from normcraft import layers
 from normcraft.kinds import batch
+from normcraft.layers import BatchNormalization as OurBatchNormalization
+from normcraft.layers import GhostBatchNormalization
 from normcraft.surgery.probe import Probe, even_batches
 from normcraft.surgery.running_moments import RunningMoments
 
 __all__ = ["StatisticsProbe", "keeps_statistics", "why_kept"]
 
 # Classes that compute batch normalization at inference; subclasses that keep their `call` do too.
-KNOWN = (BatchNormalization, layers.BatchNormalization, layers.GhostBatchNormalization)
+KNOWN = (BatchNormalization, OurBatchNormalization, GhostBatchNormalization)
 
 
 def keeps_statistics(layer: Any) -> bool:

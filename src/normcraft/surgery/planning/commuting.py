@@ -52,10 +52,10 @@ def own_class(operation: Any) -> str | None:
     """Why an operation may not do what its base class does.
 
     Returns:
-        The reason where its class is not Keras's, else None.
+        The reason where its class is neither Keras's nor ours, else None.
     """
     cls = type(operation)
-    if cls.__module__.startswith("keras."):
+    if cls.__module__.startswith(("keras.", "normcraft.")):
         return None
     return f"is a {cls.__name__}, a class of its own that may compute something else"
 
