@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from normcraft._core.backend import choose_backend, require_backend
 
 if TYPE_CHECKING:
-    from normcraft import recipes
-    from normcraft.api import Comparison, compare, train_and_test
+    from normcraft import callbacks, recipes
+    from normcraft.api import Comparison, Explained, compare, explain, train_and_test
     from normcraft.data import load_dataset
     from normcraft.graph import LayerGraph
     from normcraft.placements import Placement
@@ -36,6 +36,7 @@ __all__ = [
     "Comparison",
     "EditResult",
     "Equivalence",
+    "Explained",
     "Grid",
     "LayerGraph",
     "Options",
@@ -43,7 +44,9 @@ __all__ = [
     "Study",
     "TrialRecord",
     "TrialSpec",
+    "callbacks",
     "compare",
+    "explain",
     "fold_batch_normalization",
     "insert_normalization",
     "load_dataset",
@@ -62,6 +65,7 @@ _HOMES = {
     "Comparison": "api",
     "EditResult": "surgery",
     "Equivalence": "surgery",
+    "Explained": "api",
     "Grid": "studies",
     "LayerGraph": "graph",
     "Options": "studies",
@@ -70,6 +74,7 @@ _HOMES = {
     "TrialRecord": "records",
     "TrialSpec": "records",
     "compare": "api",
+    "explain": "api",
     "fold_batch_normalization": "surgery",
     "insert_normalization": "surgery",
     "load_dataset": "data",
@@ -86,9 +91,9 @@ choose_backend()
 
 
 def __getattr__(name: str) -> Any:
-    if name == "recipes":
+    if name in {"callbacks", "recipes"}:
         require_backend()
-        return import_module("normcraft.recipes")
+        return import_module(f"normcraft.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'normcraft' has no attribute {name!r}")
     if name not in {"TrialRecord", "TrialSpec"}:

@@ -4,9 +4,9 @@ A dataset by name is one file here, `foo.py`, with `load()`, `SHAPE`, `CLASSES` 
 that start with an underscore are the machinery.
 """
 
-from normcraft.data._arrays import from_arrays
+from normcraft.data._arrays import as_arrays, from_arrays
 from normcraft.data._class_notes import class_notes
-from normcraft.data._dataset import Array, Arrays, Dataset, map_arrays
+from normcraft.data._dataset import Array, Arrays, Dataset, leaves, map_arrays
 from normcraft.data._from_source import from_source, validation_arrays
 from normcraft.data._labels import class_ids, mapping_text
 from normcraft.data._load import load_dataset
@@ -21,12 +21,14 @@ __all__ = [
     "Arrays",
     "Dataset",
     "Stream",
+    "as_arrays",
     "batch_order",
     "class_ids",
     "class_notes",
     "find_source",
     "from_arrays",
     "from_source",
+    "leaves",
     "load_dataset",
     "map_arrays",
     "mapping_text",

@@ -3,7 +3,9 @@
 from normcraft.diagnostics.distribution import Distribution
 from normcraft.diagnostics.explain import ROWS, explain_model
 from normcraft.diagnostics.explanation import Explanation, LayerExplanation, OutputGap
+from normcraft.diagnostics.shift import measure_shift
 from normcraft.diagnostics.shift_record import Course, Shift
+from normcraft.diagnostics.warm_up import check_steps
 
 __all__ = [
     "ROWS",
@@ -13,5 +15,7 @@ __all__ = [
     "LayerExplanation",
     "OutputGap",
     "Shift",
+    "check_steps",
     "explain_model",
+    "measure_shift",
 ]

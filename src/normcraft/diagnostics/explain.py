@@ -8,19 +8,18 @@ from typing import Any
 import keras
 import numpy as np
 
-from normcraft._core.errors import InputError
 from normcraft.diagnostics.explanation import Explanation, LayerExplanation, OutputGap
 from normcraft.diagnostics.findings import model_findings
+from normcraft.diagnostics.inputs import check_rows, first_rows
 from normcraft.diagnostics.looking import look, mean_gap
 from normcraft.diagnostics.places import Place, hidden_normalization, places_of
 from normcraft.diagnostics.walk import Walk
 from normcraft.diagnostics.warm_up import check_steps, recorded_steps
 from normcraft.graph import LayerGraph
 from normcraft.surgery import place
-from normcraft.surgery.calibrate import check_inputs
 from normcraft.surgery.differences import moved_by
 
-__all__ = ["ROWS", "explain_model", "first_rows", "layers_on"]
+__all__ = ["ROWS", "explain_model", "layers_on"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ROWS = 32
@@ -60,24 +59,20 @@ def explain_model(
         >>> found = explain_model(model, np.array([[1.0], [3.0]]), steps=100).layers[0]
         >>> found.mean, found.variance, found.effective_samples, round(found.initial_weight, 3)
         ((2.0,), (1.0,), 2, 0.366)
-    """
+    """  # noqa: DOC502 - raised further down
     if steps is not None:
         check_steps(steps)
-    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
-        raise InputError(
-            "rows is no number of rows", received=repr(rows), expected="a whole number, 1 or more"
-        )
-    check_inputs(model, x, purpose="explanation")
+    check_rows(rows)
+    first = first_rows(model, x, rows)
     places = places_of(LayerGraph.read(model), layer)
     counted, source = recorded_steps(model) if steps is None else (steps, "as given")
     copy = place(model, "as_given").model
-    first = first_rows(x, rows)
     layers, outputs = layers_on(copy, places, first, counted)
     graph = LayerGraph.read(copy)
     return Explanation(
         model=model.name,
         data="",
-        rows=len(keras.tree.flatten(first)[0]),
+        rows=len(first[0]),
         steps=counted,
         steps_from=source,
         layers=layers,
@@ -85,15 +80,6 @@ def explain_model(
         findings=model_findings(layers),
         notes=_notes(graph),
     )
-
-
-def first_rows(x: Any, rows: int) -> Any:
-    """The first rows of inputs, in their order.
-
-    Returns:
-        Arrays in the structure of the inputs.
-    """
-    return keras.tree.map_structure(lambda array: np.asarray(array[:rows]), x)
 
 
 def layers_on(

@@ -17,6 +17,7 @@ from normcraft._core.keras_private import (
     call_arguments,
     graph_inputs,
     graph_outputs,
+    input_operation,
     mask_of,
     nested_call,
 )
@@ -93,8 +94,14 @@ class Walk:
         arrays = zip(keras.tree.flatten(x), graph_inputs(self._function), strict=True)
         tensors = [keras.ops.convert_to_tensor(array, entry.dtype) for array, entry in arrays]
         self._visit = visit
+        entries = [(tensor,) * len(self._modes) for tensor in tensors]
+        for entry, symbol in zip(entries, graph_inputs(self._function), strict=True):
+            layer = input_operation(symbol)
+            if (layer.name, False) in self._watched:
+                passing = Passing((layer.name, False), layer, entry, entry, None, None, layer)
+                visit(passing)
         with _no_gradients():
-            return self._open(self._function, [(t,) * len(self._modes) for t in tensors], "", "")
+            return self._open(self._function, entries, "", "")
 
     def _open(
         self,
