@@ -18,7 +18,7 @@ from normcraft.diagnostics import (
     ROWS,
     Explanation,
     LayerExplanation,
-    check_steps,
+    check_count,
     explain_model,
     measure_shift,
 )
@@ -135,7 +135,7 @@ def explain(
         >>> found.layers[0].effective_samples, round(found.layers[0].initial_weight, 3)
         (2048, 0.366)
     """  # noqa: DOC502 - raised further down
-    check_steps(train, "train")
+    check_count(train, "train")
     dataset = _dataset(x, y, target, train=train)
     loaded = load_for(model, dataset, imports=imports, unsafe=unsafe)
     fit = fit_to_model if train else fit_inputs

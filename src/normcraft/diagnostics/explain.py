@@ -8,15 +8,16 @@ from typing import Any
 import keras
 import numpy as np
 
+from normcraft.diagnostics.copying import copy_to_run
+from normcraft.diagnostics.counts import check_count
 from normcraft.diagnostics.explanation import Explanation, LayerExplanation, OutputGap
 from normcraft.diagnostics.findings import model_findings
-from normcraft.diagnostics.inputs import check_rows, first_rows
+from normcraft.diagnostics.inputs import first_rows
 from normcraft.diagnostics.looking import look, mean_gap
 from normcraft.diagnostics.places import Place, hidden_normalization, places_of
 from normcraft.diagnostics.walk import Walk
-from normcraft.diagnostics.warm_up import check_steps, recorded_steps
+from normcraft.diagnostics.warm_up import recorded_steps
 from normcraft.graph import LayerGraph
-from normcraft.surgery import place
 from normcraft.surgery.differences import moved_by
 
 __all__ = ["ROWS", "explain_model", "layers_on"]
@@ -61,12 +62,12 @@ def explain_model(
         ((2.0,), (1.0,), 2, 0.366)
     """  # noqa: DOC502 - raised further down
     if steps is not None:
-        check_steps(steps)
-    check_rows(rows)
+        check_count(steps, "steps")
+    check_count(rows, "rows", least=1)
     first = first_rows(model, x, rows)
     places = places_of(LayerGraph.read(model), layer)
     counted, source = recorded_steps(model) if steps is None else (steps, "as given")
-    copy = place(model, "as_given").model
+    copy = copy_to_run(model).model
     layers, outputs = layers_on(copy, places, first, counted)
     graph = LayerGraph.read(copy)
     return Explanation(

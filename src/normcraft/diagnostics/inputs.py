@@ -7,12 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from normcraft._core.errors import InputError
 from normcraft._core.keras_private import graph_inputs
 from normcraft.graph import functional_graph
 from normcraft.surgery.calibrate import check_inputs
 
-__all__ = ["check_rows", "first_rows"]
+__all__ = ["first_rows"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -33,18 +32,3 @@ def first_rows(model: keras.Model, x: Any, rows: int) -> list[Array]:
         x = [x[name] for name in names]
     check_inputs(model, x, purpose="explanation")
     return [np.asarray(array[:rows]) for array in keras.tree.flatten(x)]
-
-
-def check_rows(rows: Any) -> None:
-    """Refuses what is no number of rows.
-
-    Args:
-        rows: What was given.
-
-    Raises:
-        InputError: If it is no whole number above zero.
-    """
-    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
-        raise InputError(
-            "rows is no number of rows", received=repr(rows), expected="a whole number, 1 or more"
-        )

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import keras
 
-from normcraft._core.errors import InputError
-
-__all__ = ["check_steps", "initial_weight", "recorded_steps", "settled_step"]
+__all__ = ["LITTLE", "initial_weight", "recorded_steps", "settled_step"]
 
 LITTLE = 0.01
 
@@ -66,27 +63,9 @@ def recorded_steps(model: keras.Model) -> tuple[int | None, str]:
 
     Example:
         >>> recorded_steps(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
-        (None, 'the model is not compiled, so no steps are recorded; --steps says them')
+        (None, 'the model is not compiled, so no steps are recorded; give them by --steps')
     """
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None:
-        return None, "the model is not compiled, so no steps are recorded; --steps says them"
+        return None, "the model is not compiled, so no steps are recorded; give them by --steps"
     return int(keras.ops.convert_to_numpy(optimizer.iterations)), "counted by the optimizer"
-
-
-def check_steps(steps: Any, name: str = "steps") -> None:
-    """Refuses what is no number of steps.
-
-    Args:
-        steps: What was given.
-        name: What it is called.
-
-    Raises:
-        InputError: If it is negative, or no whole number.
-    """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise InputError(
-            f"{name} is no number of steps",
-            received=repr(steps),
-            expected="a whole number, 0 or more",
-        )
