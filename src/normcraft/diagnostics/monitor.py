@@ -82,6 +82,7 @@ class Monitor(keras.callbacks.Callback):  # type: ignore[misc]
         del logs
         self._began = time.perf_counter()
         self._spent, self._taken = 0.0, 0
+        self._paced_from: float | None = None
         self._between, self._waited = self._every, 0
         self._moments, self._epoch = [], 0
         self.__dict__.pop("history", None)
@@ -98,9 +99,11 @@ class Monitor(keras.callbacks.Callback):  # type: ignore[misc]
         self._waited += 1
         if not self._moments:
             self._keep()
+        elif self._paced_from is None:  # what the first step took was compilation
+            self._paced_from = time.perf_counter()
         elif self._waited >= self._between:
             expected = self._spent * (1 + 1 / self._taken)
-            if expected <= self._budget * (time.perf_counter() - self._began):
+            if expected <= self._budget * (time.perf_counter() - self._paced_from):
                 self._keep()
 
     def on_train_end(self, logs: Any = None) -> None:
