@@ -20,7 +20,7 @@ class Steps:
     """What normalization makes of one batch, statistics of that batch throughout.
 
     Attributes:
-        mean: Mean of each statistic, all axes kept; zero for RMS normalization.
+        mean: Mean of each statistic, each once; zero for RMS normalization.
         variance: Biased variance, likewise; the mean square for RMS normalization.
         count: Values behind each statistic.
         normalized: (x − mean) / √(variance + ε).
@@ -101,7 +101,9 @@ def normalization_steps(layer: Any, x: Array, mask: Array | None) -> Steps:
     normalized = (x - mean) / np.sqrt(variance + inner.epsilon)
     scale, shift = (_spread(value, inner, x.ndim) for value in learned(layer))
     scaled = normalized if scale is None else normalized * scale
-    return Steps(mean, variance, count, normalized, scaled if shift is None else scaled + shift)
+    scaled = scaled if shift is None else scaled + shift
+    once = (_each_once(inner, value) for value in (mean, variance))
+    return Steps(*once, count, normalized, scaled)
 
 
 def learned(layer: Any) -> tuple[Array | None, Array | None]:
@@ -186,6 +188,14 @@ def _by_group(inner: Any, x: Array) -> tuple[Array, Array, float]:
         return np.moveaxis(wide, -1, axis)
 
     return spread(mean), spread(variance), groups.shape[1] * groups.shape[3]
+
+
+def _each_once(inner: Any, values: Array) -> Array:
+    # Channels of one group have one statistic.
+    if not isinstance(inner, keras.layers.GroupNormalization):
+        return values
+    size = values.shape[inner.axis] // inner.groups
+    return np.take(values, range(0, values.shape[inner.axis], size), inner.axis)
 
 
 def _axes(inner: Any, rank: int) -> list[int]:

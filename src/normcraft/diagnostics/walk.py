@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -100,7 +101,8 @@ class Walk:
             if (layer.name, False) in self._watched:
                 passing = Passing((layer.name, False), layer, entry, entry, None, None, layer)
                 visit(passing)
-        with _no_gradients():
+        with _no_gradients(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*does not support masking", UserWarning)
             return self._open(self._function, entries, "", "")
 
     def _open(
