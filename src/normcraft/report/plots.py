@@ -153,4 +153,5 @@ def _outline(
 
 
 def _path(points: Iterable[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    placed = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    return f"M{placed}" if placed else ""
