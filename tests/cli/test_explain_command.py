@@ -85,7 +85,7 @@ def test_long_names_and_many_layers_stay_readable(run, folder, table):
     assert len(lines) < 220
     page = (folder / "deep.html").read_text("utf-8")
     assert page.count("<details id=") == 60
-    assert page.count("<details id=") - page.count('open>\n    <summary>a_rather') >= 57
+    assert page.count("<details id=") - page.count("open>\n    <summary>a_rather") >= 57
 
 
 @pytest.mark.parametrize("option", ["--report", "-o"])

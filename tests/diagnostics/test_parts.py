@@ -72,7 +72,7 @@ def test_the_distance_is_that_of_scipy(seed, rows, channels):
 
 def test_channels_that_did_not_vary_are_left_out():
     before = np.array([[0.0, 1.0], [0.0, -1.0]])
-    assert moved(before, before + [[7.0, 0.5]]) == pytest.approx(0.5)
+    assert moved(before, before + np.array([7.0, 0.5])) == pytest.approx(0.5)
     assert moved(np.zeros((2, 1)), np.ones((2, 1))) == 0
     assert np.isnan(moved(np.full((2, 1), np.nan), np.ones((2, 1))))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import keras
 import numpy as np
 import pytest
@@ -54,7 +56,7 @@ def test_without_normalization_it_is_what_training_by_hand_gives():
         assert_close(getattr(course, name), [np.quantile(state, level) for state in states])
     expected = [
         np.mean([wasserstein_distance(p, q) / p.std() for p, q in zip(a.T, b.T, strict=True)])
-        for a, b in zip(states[:-1], states[1:], strict=True)
+        for a, b in pairwise(states)
     ]
     assert course.moved == pytest.approx(expected, rel=1e-3)
     normalized = found[0].with_normalization
@@ -80,10 +82,10 @@ def test_normalization_that_is_there_is_compared_with_its_removal():
 
 
 def test_a_layer_without_normalization_behind_it_is_refused():
+    chain = [keras.Input((4,)), layers.Dense(6, name="a"), layers.BatchNormalization()]
+    model = keras.Sequential([*chain, layers.Dense(5, name="head"), layers.Dense(3)])
     with pytest.raises(InputError, match="nothing to train with and without: received 'head'"):
-        chain = [keras.Input((4,)), layers.Dense(6, name="a"), layers.BatchNormalization()]
-        chain += [layers.Dense(5, name="head"), layers.Dense(3)]
-        measure_shift(keras.Sequential(chain), DATA, steps=1, layer="head")
+        measure_shift(model, DATA, steps=1, layer="head")
     with pytest.raises(InputError, match="unknown layer: received 'c'"):
         measure_shift(plain(), DATA, steps=1, layer="c")
 

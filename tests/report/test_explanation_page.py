@@ -89,7 +89,7 @@ def shift(name="conv") -> Shift:
 
 def test_the_page_shows_the_numbers_that_it_was_given():
     page = render_explanation(explanation(shift=(shift(),), trained_steps=1))
-    for text in ("net on digits", "2,048", "-2 to 1.2", "2 to 3", "36.6%", "459", "3 of 32", "0.25"):
+    for text in ("net on digits", "2,048", "-2 to 1.2", "2 to 3", "36.6%", "459", "3 of 32"):
         assert text in page
     assert "moved by 0.25 with normalization and – without in all" in page
     assert page.count("<svg") == 3 + 3

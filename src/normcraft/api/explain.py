@@ -39,8 +39,7 @@ class Explained:
         explanation: All of it.
 
     Example:
-        >>> import normcraft as nc
-        >>> found = nc.explain("digits_cnn", "digits", layer="conv1")
+        >>> found = explain("digits_cnn", "digits", layer="conv1")
         >>> [layer.placement for layer in found.layers]
         ['before_activation', 'after_activation']
     """
@@ -131,7 +130,7 @@ def explain(
     Example:
         >>> import normcraft as nc
         >>> model = nc.insert_normalization(nc.recipes.digits_cnn(), "before_activation").model
-        >>> found = nc.explain(model, "digits", steps=100)
+        >>> found = explain(model, "digits", steps=100)
         >>> found.layers[0].effective_samples, round(found.layers[0].initial_weight, 3)
         (2048, 0.366)
     """  # noqa: DOC502 - raised further down

@@ -102,8 +102,8 @@ def normalization_steps(layer: Any, x: Array, mask: Array | None) -> Steps:
     scale, shift = (_spread(value, inner, x.ndim) for value in learned(layer))
     scaled = normalized if scale is None else normalized * scale
     scaled = scaled if shift is None else scaled + shift
-    once = (_each_once(inner, value) for value in (mean, variance))
-    return Steps(*once, count, normalized, scaled)
+    mean, variance = _each_once(inner, mean), _each_once(inner, variance)
+    return Steps(mean, variance, count, normalized, scaled)
 
 
 def learned(layer: Any) -> tuple[Array | None, Array | None]:
