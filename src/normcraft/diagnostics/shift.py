@@ -50,7 +50,9 @@ def moved(before: Array, after: Array) -> float:
         axis=0, dtype="float64"
     )
     shares = distance[std > 0] / std[std > 0]
-    return float(shares.mean()) if shares.size or np.isnan(std).any() else 0.0
+    if np.isnan(std).any():
+        return float("nan")
+    return float(shares.mean()) if shares.size else 0.0
 
 
 class Record:
