@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from normcraft._core.backend import choose_backend, require_backend
 
 if TYPE_CHECKING:
-    from normcraft import layers, recipes
+    from normcraft import callbacks, layers, recipes
     from normcraft.api.compare import compare
     from normcraft.api.comparison import Comparison
+    from normcraft.api.explain import Explained, explain
     from normcraft.api.train_and_test import train_and_test
     from normcraft.data import load_dataset
     from normcraft.graph import LayerGraph
@@ -39,6 +40,7 @@ __all__ = [
     "Comparison",
     "EditResult",
     "Equivalence",
+    "Explained",
     "Grid",
     "LayerGraph",
     "Options",
@@ -46,7 +48,9 @@ __all__ = [
     "Study",
     "TrialRecord",
     "TrialSpec",
+    "callbacks",
     "compare",
+    "explain",
     "fold_batch_normalization",
     "insert_normalization",
     "layers",
@@ -67,6 +71,7 @@ _HOMES = {
     "Comparison": "api",
     "EditResult": "surgery",
     "Equivalence": "surgery",
+    "Explained": "api",
     "Grid": "studies",
     "LayerGraph": "graph",
     "Options": "studies",
@@ -75,6 +80,7 @@ _HOMES = {
     "TrialRecord": "records",
     "TrialSpec": "records",
     "compare": "api",
+    "explain": "api",
     "fold_batch_normalization": "surgery",
     "insert_normalization": "surgery",
     "load_dataset": "data",
@@ -92,7 +98,7 @@ choose_backend()
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"layers", "recipes"}:
+    if name in {"callbacks", "layers", "recipes"}:
         require_backend()
         return import_module(f"normcraft.{name}")
     if name not in _HOMES:

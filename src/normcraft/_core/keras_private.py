@@ -24,6 +24,7 @@ import keras
 
 # The only imports of private modules in the project.
 from keras.src.backend.common import global_state
+from keras.src.backend.common.masking import get_keras_mask
 from keras.src.backend.common.variables import Variable as KerasVariable
 from keras.src.models.functional import Functional
 from keras.src.saving.serialization_lib import SafeModeScope
@@ -43,6 +44,7 @@ __all__ = [
     "has_own_call",
     "input_operation",
     "learning_rate_source",
+    "mask_of",
     "metric_direction",
     "nested_call",
     "output_structure",
@@ -373,6 +375,18 @@ def learning_rate_source(optimizer: keras.optimizers.Optimizer) -> Any:
         A variable, or a `LearningRateSchedule`.
     """
     return getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
+
+
+def mask_of(tensor: Any) -> Any:
+    """The mask that Keras has attached to a tensor.
+
+    Args:
+        tensor: A tensor of the backend that came out of a layer.
+
+    Returns:
+        A tensor of truth values, one for each position that has channels; None without a mask.
+    """
+    return get_keras_mask(tensor)
 
 
 def output_structure(function: Any, new_inputs: list[Tensor], new_outputs: list[Tensor]) -> Any:

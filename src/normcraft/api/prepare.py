@@ -28,7 +28,14 @@ from normcraft.data import (
 from normcraft.graph import LayerGraph
 from normcraft.recipes import load_model, recipe_names
 
-__all__ = ["as_dataset", "calibration_inputs", "fit_to_model", "load_for", "model_and_data"]
+__all__ = [
+    "as_dataset",
+    "calibration_inputs",
+    "fit_inputs",
+    "fit_to_model",
+    "load_for",
+    "model_and_data",
+]
 
 CALIBRATION_ROWS = 2048
 
@@ -161,12 +168,25 @@ def fit_to_model(dataset: Dataset, model: keras.Model, *, rescale: str = "auto")
     Returns:
         The dataset, with a note for everything that was done.
     """
+    return fit_labels(fit_inputs(dataset, model, rescale=rescale), model)
+
+
+def fit_inputs(dataset: Dataset, model: keras.Model, *, rescale: str = "auto") -> Dataset:
+    """Brings inputs alone into the shape and scale that a model takes.
+
+    Args:
+        dataset: The data.
+        model: A model; several inputs are taken as they are.
+        rescale: As `fit_to_model` takes it.
+
+    Returns:
+        The dataset, with a note for everything that was done.
+    """
     graph = LayerGraph.read(model)
-    if len(graph.inputs) == 1 and isinstance(dataset.x_train, np.ndarray):
-        entry = graph.inputs[0]
-        shape = tuple(entry.shape[1:])
-        dataset = prepare(dataset, shape, rescale=rescale, input_dtype=entry.dtype)
-    return fit_labels(dataset, model)
+    if len(graph.inputs) != 1 or not isinstance(dataset.x_train, np.ndarray):
+        return dataset
+    entry = graph.inputs[0]
+    return prepare(dataset, tuple(entry.shape[1:]), rescale=rescale, input_dtype=entry.dtype)
 
 
 def calibration_inputs(dataset: Dataset) -> Any:

@@ -14,6 +14,7 @@ import typer
 import normcraft
 from normcraft._core.errors import NormcraftError
 from normcraft.cli.compare import compare
+from normcraft.cli.explain import explain
 from normcraft.cli.fold import fold
 from normcraft.cli.place import place
 from normcraft.cli.recalibrate import recalibrate
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (compare, place, remove, replace, fold, recalibrate, verify, report):
+for command in (compare, place, remove, replace, fold, recalibrate, verify, explain, report):
     app.command()(command)
 
 

@@ -8,7 +8,7 @@ from normcraft.data._arrays import as_arrays, from_arrays
 from normcraft.data._batches import batches_of, join, rebatched
 from normcraft.data._checks import check_array
 from normcraft.data._class_notes import class_notes
-from normcraft.data._dataset import Array, Arrays, Dataset, map_arrays
+from normcraft.data._dataset import Array, Arrays, Dataset, leaves, map_arrays
 from normcraft.data._from_source import from_source, validation_arrays
 from normcraft.data._labels import class_ids, mapping_text
 from normcraft.data._load import load_dataset
@@ -34,6 +34,7 @@ __all__ = [
     "from_arrays",
     "from_source",
     "join",
+    "leaves",
     "load_dataset",
     "map_arrays",
     "mapping_text",
