@@ -1,13 +1,14 @@
-"""What a monitor costs: fits with it and without, in turns.
+"""What a monitor costs: epochs of one `fit` with it and without, in turns.
 
-    KERAS_BACKEND=jax python benchmarks/monitor_cost.py [--rounds 9] [--epochs 8] [--steps 150]
+    KERAS_BACKEND=jax python benchmarks/monitor_cost.py [--pairs 20] [--steps 60]
 
 The digits CNN on the digits and the blog's CNN on synthetic images of 28x28x1, both with batch
-normalization before their activations, batches of 32. In each round both ways train a fresh copy of
-the same model from the same weights; which goes first alternates. Timed is the call of `fit`,
-compilation included, by the clock and by the time on processors, which other programs disturb less.
-Given are the medians of the ratios of rounds with the interval that the sign test gives for it at
-95% (its order statistics), and the share of the time that the monitor itself says it took.
+normalization before their activations, batches of 32. Within one `fit` the monitor is on in one
+epoch of each pair and off in the other; which comes first alternates. Its pace is that of a
+training of the epochs alone in which it is on. The first pair, which compiles, is left out. Timed
+is each epoch, by the clock and by the time on processors, which other programs disturb less. Given
+is the median of the pairs' ratios with the interval of the sign test at 95% (order statistics),
+and the share of the time that the monitor itself says it took, first and last copy included.
 """
 
 from __future__ import annotations
@@ -27,10 +28,38 @@ from normcraft.callbacks import NormalizationMonitor
 Times = tuple[float, float]  # seconds by the clock and on processors
 
 
+class InTurns(NormalizationMonitor):
+    """A monitor that is on in every second epoch, and times all of them."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Says whether it is on."""
+        super().on_epoch_begin(epoch, logs)
+        self.on = epoch % 2 == epoch // 2 % 2
+        self.started = now()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Keeps weights where it is on."""
+        if self.on:
+            super().on_train_batch_begin(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Takes the times of the epoch down."""
+        ended = now()
+        taken = (ended[0] - self.started[0], ended[1] - self.started[1])
+        self.epochs: list[Times] = [*getattr(self, "epochs", []), taken]
+        if not self.on and self._paced_from is not None:
+            self._paced_from += taken[0]
+
+
+def now() -> Times:
+    """Both clocks."""
+    return time.perf_counter(), time.process_time()
+
+
 def main() -> None:
-    """Lets both ways take turns and prints what came of it."""
+    """Measures both jobs and prints what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("rounds", 9), ("epochs", 8), ("steps", 150)):
+    for name, default in (("pairs", 20), ("steps", 60)):
         parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()
     digits, random = load_dataset("digits"), np.random.default_rng(0)
@@ -40,52 +69,35 @@ def main() -> None:
         "digits_cnn": (recipes.digits_cnn, digits.x_train / 16, digits.y_train),
         "blog_cnn": (recipes.blog_cnn, images, labels),
     }
-    print(f"{keras.backend.backend()}, {arguments.rounds} rounds of {arguments.epochs} epochs")
     for name, (build, x, y) in jobs.items():
-        show(name, *measure(build, x, y, arguments))
+        model = insert_normalization(build(), "before_activation").model
+        model.compile("adam", "sparse_categorical_crossentropy")
+        monitor = InTurns(x, verbose=False)
+        epochs = 2 * (arguments.pairs + 1)
+        model.fit(x, y, batch_size=32, epochs=epochs, verbose=0, callbacks=[monitor])
+        show(f"{keras.backend.backend()} {name}", monitor)
 
 
-def measure(
-    build: Any, x: Any, y: Any, arguments: argparse.Namespace
-) -> tuple[list[tuple[Times, Times]], list[float], int]:
-    """Times of both ways round by round, the monitor's own share, and its records."""
-    model = insert_normalization(build(), "before_activation").model
-    pairs, shares, records = [], [], 0
-    for turn in range(arguments.rounds + 1):  # the first one warms up
-        monitor = NormalizationMonitor(x, verbose=False)
-        ways: list[list[Any]] = [[], [monitor]]
-        found = {}
-        for way in (0, 1) if turn % 2 else (1, 0):
-            found[way] = timed(model, x, y, arguments.epochs, ways[way])
-        if turn:
-            pairs.append((found[0], found[1]))
-            shares.append(monitor.seconds / found[1][0])
-            records = len(monitor._moments)
-    return pairs, shares, records
-
-
-def timed(model: Any, x: Any, y: Any, epochs: int, callbacks: list[Any]) -> Times:
-    """Seconds of a fit of a fresh copy."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    copy.compile("adam", "sparse_categorical_crossentropy")
-    started = time.perf_counter(), time.process_time()
-    copy.fit(x, y, batch_size=32, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
-    return time.perf_counter() - started[0], time.process_time() - started[1]
-
-
-def show(name: str, pairs: list[tuple[Times, Times]], shares: list[float], records: int) -> None:
+def show(name: str, monitor: InTurns) -> None:
     """Prints a line for each clock."""
     for index, clock in enumerate(("clock", "processors")):
-        ratios = sorted(with_it[index] / without[index] for without, with_it in pairs)
+        times = [one[index] for one in monitor.epochs]
+        pairs = [sorted(range(2 * n, 2 * n + 2), key=is_on) for n in range(1, len(times) // 2)]
+        ratios = sorted(times[on] / times[off] for off, on in pairs)
         low, high = interval(ratios)
-        seconds = median(without[index] for without, _ in pairs)
+        seconds = median(times[off] for off, _ in pairs)
         print(
-            f"{name:10} {clock:10} {seconds:6.2f} s without, {median(ratios):.3f} times with it "
-            f"(95%: {low:.3f} to {high:.3f})"
+            f"{name:22} {clock:10} {seconds:5.2f} s an epoch without, {median(ratios):.3f} times "
+            f"with it (95%: {low:.3f} to {high:.3f}, {len(ratios)} pairs)"
         )
-    own = f"{median(shares):.2%} (at most {max(shares):.2%})"
-    print(f"{name:10} by its own clock the monitor took {own} for {records} records")
+    on = sum(seconds for number, (seconds, _) in enumerate(monitor.epochs) if is_on(number))
+    share, records = monitor.seconds / on, len(monitor._moments)
+    print(f"{name:22} by its own clock the monitor took {share:.2%}; {records} records")
+
+
+def is_on(epoch: int) -> bool:
+    """Whether the monitor is on in an epoch."""
+    return epoch % 2 == epoch // 2 % 2
 
 
 def interval(ratios: list[float]) -> tuple[float, float]:

@@ -212,7 +212,7 @@ def test_every_kind_is_explained(data_format):
         square = layer.normalized.std**2 + layer.normalized.mean**2
         expected = np.mean(variances / (variances + layer.epsilon))
         assert square == pytest.approx(expected, rel=1e-4)
-        assert (layer.initial_weight is None) == (layer.name != "batch")
+        assert (layer.momentum is None) == (layer.name != "batch")
     kinds = {layer.name: layer.kind for layer in found.layers}
     assert kinds | {"wide": "layer"} == {name: name for name in names} | {"wide": "layer"}
 

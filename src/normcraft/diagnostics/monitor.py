@@ -82,7 +82,7 @@ class Monitor(keras.callbacks.Callback):  # type: ignore[misc]
         """Forgets what was kept of an earlier training."""
         del logs
         self._began = time.perf_counter()
-        self._spent, self._taken = 0.0, 0
+        self._spent, self._own, self._taken = 0.0, 0.0, 0
         self._paced_from: float | None = None
         self._between, self._waited = self._every, 0
         self._moments, self._epoch = [], 0
@@ -120,9 +120,12 @@ class Monitor(keras.callbacks.Callback):  # type: ignore[misc]
         sync = getattr(self.model, "jax_state_sync", None)
         if sync is not None:
             sync()
-        values = [np.array(keras.ops.convert_to_numpy(v)) for v in self._variables]
+        own = time.perf_counter() - started
         optimizer = getattr(self.model, "optimizer", None)
+        # Waits for steps that are under way: lost where the device then waits for the next ones.
         step = 0 if optimizer is None else int(keras.ops.convert_to_numpy(optimizer.iterations))
+        copying = time.perf_counter()
+        values = [np.array(keras.ops.convert_to_numpy(v)) for v in self._variables]
         if self._moments and self._moments[-1].step == step:
             self._moments.pop()
         self._moments.append(_Moment(step, self._epoch + 1, started - self._began, values))
@@ -130,7 +133,9 @@ class Monitor(keras.callbacks.Callback):  # type: ignore[misc]
             self._moments[1:-1] = self._moments[2:-1:2]
             self._between *= 2
         self._waited = 0
-        self._spent += time.perf_counter() - started
+        ended = time.perf_counter()
+        self._own += own + ended - copying
+        self._spent += ended - started
         self._taken += 1
 
     @property
@@ -146,8 +151,8 @@ class Monitor(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def seconds(self) -> float:
-        """How long it took, out of the training time."""
-        return self._spent
+        """How long it took, out of the training time; without waiting for steps under way."""
+        return self._own
 
     @property
     def warning(self) -> str | None:
