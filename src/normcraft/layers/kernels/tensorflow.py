@@ -33,7 +33,8 @@ def normalize(
     gamma = tf.ones(channels) if gamma is None else gamma
     beta = tf.zeros(channels) if beta is None else beta
     y, mean, variance = _chosen(tf.reshape(x, [1, -1, 1, channels]), gamma, beta, epsilon)
-    return tf.reshape(y, tf.shape(x)), mean, variance
+    shape = x.shape if x.shape.is_fully_defined() else tf.shape(x)
+    return tf.reshape(y, shape), mean, variance
 
 
 def _chosen(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Found:
