@@ -16,6 +16,13 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
+# Written for one backend each, the others need not be installed.
+collect_ignore = [
+    f"src/normcraft/layers/kernels/{backend}.py"
+    for backend in ("jax", "tensorflow", "torch")
+    if backend != os.environ["KERAS_BACKEND"]
+]
+
 
 @pytest.fixture(autouse=True)
 def _doctest_surroundings(request, doctest_namespace, tmp_path, monkeypatch) -> None:
