@@ -49,7 +49,7 @@ from normcraft.trainers.provenance import backend_version
 
 __all__ = ["Study", "StudyResult"]
 
-NUMERICS = 1
+NUMERICS = 2
 
 
 @dataclass(frozen=True, eq=False)
