@@ -26,6 +26,8 @@ class Job:
         trial_timeout: Seconds that a trial may take, where the executor can end it; None for ever.
         on_epoch: Called in this process after every epoch of a trial.
         stopping: Whether no further trial may begin; asked between trials.
+        more: Groups that the records so far have made necessary; asked where none is waiting.
+            Where an executor does not ask, what runs it has to.
     """
 
     make_worker: Callable[[OnEpoch], Worker]
@@ -34,3 +36,4 @@ class Job:
     trial_timeout: float | None = None
     on_epoch: OnEpoch = lambda spec, epoch: None
     stopping: Callable[[], bool] = lambda: False
+    more: Callable[[], Sequence[Group]] = lambda: ()

@@ -91,6 +91,8 @@ def run(job: Job) -> Iterator[TrialRecord]:
                 if process.left:
                     waiting.appendleft(process.left)
                     process.left = ()
+            if not waiting and not job.stopping():
+                waiting.extend(job.more())
 
 
 def _next_group(waiting: deque[Group], arms: set[str], reach: int) -> Group:
