@@ -372,7 +372,7 @@ class SearchSummary:
         controls: The controls; none before the confirming stage.
         looks: `(fresh seeds, error probability)` of every look of the confirming stage.
         looked: How many of them have taken place.
-        seeds: Fresh seeds that the confirming stage has run.
+        fresh: Fresh seeds that the confirming stage has run.
         epochs: Epochs of all its trials, controls included.
         grid_epochs: Epochs that the full grid would take.
         chosen: Arm that is handed back: the winner, else the best estimate; None before any.
@@ -386,7 +386,7 @@ class SearchSummary:
     controls: tuple[Control, ...]
     looks: tuple[tuple[int, float], ...]
     looked: int
-    seeds: int
+    fresh: tuple[int, ...]
     epochs: int
     grid_epochs: int
     chosen: str | None

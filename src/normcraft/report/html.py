@@ -94,7 +94,9 @@ def render_html(
 
 def _searched(summary: Summary) -> dict[str, Any] | None:
     search = summary.search
-    return search and {
+    if search is None:
+        return None
+    return {
         "cost": cost_line(search),
         "rungs": rung_lines(search),
         "rows": searched_rows(summary),

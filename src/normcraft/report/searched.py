@@ -98,7 +98,7 @@ def rung_lines(search: SearchSummary) -> list[str]:
     if search.looks:
         looks = ", ".join(f"{seeds} (level {level:g})" for seeds, level in search.looks)
         found.append(
-            f"confirming on fresh seeds: {search.seeds} run; looks after {looks}; "
+            f"confirming on fresh seeds: {len(search.fresh)} run; looks after {looks}; "
             f"{search.looked} taken"
         )
     return found

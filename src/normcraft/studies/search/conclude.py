@@ -77,15 +77,17 @@ def conclude_search(
     assert about.search is not None
     design = SearchDesign.of_document(about.search["design"])
     scores = scores_of(records, higher_is_better=about.higher_is_better)
-    state, pairs = follow(design, scores), Pairs(design, scores)
-    budget = str(about.search["budget"])
-    verdict = verdict_of(state, pairs, budget, _metric(about))
+    state, pairs = follow(design, scores), Pairs(design, scores, len(design.seeds))
+    budget, stopped = str(about.search["budget"]), bool(about.search["stopped"])
+    verdict = verdict_of(state, pairs, budget, _metric(about), stopped=stopped)
     ordered = sorted(arms, key=lambda arm: arm.name != about.baseline)
     lines = tuple(_line(about, arm, state, pairs, records, ordered[0]) for arm in ordered)
     return verdict, lines, _summary(about, arms, state, pairs, budget, verdict)
 
 
-def verdict_of(state: SearchState, pairs: Pairs, budget: str, metric: Metric) -> Verdict:
+def verdict_of(
+    state: SearchState, pairs: Pairs, budget: str, metric: Metric, *, stopped: bool = False
+) -> Verdict:
     """What a search says.
 
     Args:
@@ -93,6 +95,7 @@ def verdict_of(state: SearchState, pairs: Pairs, budget: str, metric: Metric) ->
         pairs: Its scores.
         budget: Its budget, as it was given.
         metric: How differences are worded.
+        stopped: Whether its time is over.
 
     Returns:
         The verdict; "cannot tell yet" before every arm has been looked at.
@@ -101,7 +104,7 @@ def verdict_of(state: SearchState, pairs: Pairs, budget: str, metric: Metric) ->
     found = {s.candidate.arm: s for s in (stage.standings if stage else ()) if s.found}
     comparisons = [s.found for s in found.values() if s.found]
     if stage is None or not found or len(found) < len(stage.standings):
-        sentence = not_confirmed(design, state, budget)
+        sentence = not_confirmed(design, state, budget, stopped=stopped)
         return Verdict(
             sentence, "cannot_tell", None, design.baseline, None, None, None, None,
             pairs.effect(stage.baseline) if stage else design.smallest_effect or 0.005,
@@ -118,7 +121,7 @@ def verdict_of(state: SearchState, pairs: Pairs, budget: str, metric: Metric) ->
         rank=rank,
     )
     if told.interval is None and stage.seeds < len(design.seeds):
-        return replace(verdict, sentence=not_confirmed(design, state, budget))
+        return replace(verdict, sentence=not_confirmed(design, state, budget, stopped=stopped))
     return verdict
 
 
@@ -135,23 +138,32 @@ def _summary(
     verdict: Verdict,
 ) -> SearchSummary:
     design, stage = pairs.design, state.confirmation
-    baseline_cells = (
-        (stage.baseline.cell(seed, design.length) for seed in design.seeds) if stage else ()
+    fresh = (
+        seed
+        for seed in design.seeds
+        if stage and stage.baseline.cell(seed, design.length) in pairs.scores
     )
     return SearchSummary(
         budget=budget,
-        stage=stage_of(design, state),
-        ended=state.ended,
+        stage=_where(about, design, state),
+        ended=state.ended or bool(about.search and about.search["stopped"]),
         rungs=tuple(_rungs(state)),
         arms=tuple(_searched(about, arm.name, state, pairs.design) for arm in arms),
         controls=controls(stage, pairs) if stage and stage.standings else (),
         looks=tuple((look.pairs, look.level) for look in stage.looks) if stage else (),
         looked=stage.looked if stage else 0,
-        seeds=sum(cell in pairs.scores for cell in baseline_cells),
+        fresh=tuple(fresh) if stage and stage.standings else (),
         epochs=state.spent,
         grid_epochs=design.grid_cost,
         chosen=verdict.winner or _best(state, pairs),
     )
+
+
+def _where(about: About, design: SearchDesign, state: SearchState) -> str:
+    where = stage_of(design, state)
+    if about.search and about.search["stopped"] and not state.ended:
+        return f"the time has ended ({where})"
+    return where
 
 
 def _rungs(state: SearchState) -> list[SearchedRung]:

@@ -15,13 +15,12 @@ from normcraft.studies.search.explore import Rung
 from normcraft.studies.search.finalists import begin
 from normcraft.studies.search.judge import judge
 from normcraft.studies.search.leave import curtail, leave, leave_all
-from normcraft.studies.search.looks import Look
 from normcraft.studies.search.pairs import Pairs
 from normcraft.studies.search.standing import Confirmation
 
 __all__ = ["confirm"]
 
-BLOCK = 4  # seeds that are handed out at a time
+BLOCK = 4  # seeds; the next block is handed out when the one before has ended
 
 
 def confirm(design: SearchDesign, rungs: Sequence[Rung], scores: Scores) -> Confirmation:
@@ -35,42 +34,37 @@ def confirm(design: SearchDesign, rungs: Sequence[Rung], scores: Scores) -> Conf
     Returns:
         The stage as it stands; nothing is missing where it has ended.
     """
-    stage, pairs = begin(design, rungs), Pairs(design, scores)
+    stage, before = begin(design, rungs), 0
     for number, look in enumerate(stage.looks, start=1):
-        stage = curtail(stage, pairs, look)
-        if not stage.running:
-            break
-        stage = _supplied(design, stage, scores, look)
-        if stage.missing:
-            break
-        stage = judge(stage, pairs, look)
-        is_last = number == len(stage.looks)
-        stage = leave_all(stage) if is_last else leave(stage, pairs)
+        for seeds in (*range(before + BLOCK, look.pairs, BLOCK), look.pairs):
+            if stage.running:
+                stage = _supplied(design, stage, scores, seeds)
+            if stage.missing or not stage.running:
+                return stage
+            pairs = Pairs(design, scores, seeds)
+            if seeds < look.pairs:
+                stage = curtail(stage, pairs, look)
+        stage, before = judge(stage, pairs, look), look.pairs
+        stage = leave_all(stage) if look is stage.looks[-1] else leave(stage, pairs)
         stage = replace(stage, looked=number)
     return stage
 
 
 def _supplied(
-    design: SearchDesign, stage: Confirmation, scores: Scores, look: Look
+    design: SearchDesign, stage: Confirmation, scores: Scores, seeds: int
 ) -> Confirmation:
-    # With the trials up to the look: those that exist, and the next block of those that do not.
-    by_seed = _cells(design, stage, look)
-    lacking = [cells for cells in by_seed if any(cell not in scores for cell in cells)]
-    missing = [cell for cells in lacking[:BLOCK] for cell in cells if cell not in scores]
-    used = [cell for cells in by_seed for cell in cells if cell in scores]
-    cells = tuple(dict.fromkeys([*stage.cells, *used, *missing]))
-    return replace(stage, cells=cells, missing=tuple(missing))
+    # With the trials of so many fresh seeds: those that exist, and those that do not.
+    cells = _cells(design, stage, seeds)
+    missing = tuple(cell for cell in cells if cell not in scores)
+    return replace(stage, cells=tuple(dict.fromkeys([*stage.cells, *cells])), missing=missing)
 
 
-def _cells(design: SearchDesign, stage: Confirmation, look: Look) -> list[list[Cell]]:
+def _cells(design: SearchDesign, stage: Confirmation, seeds: int) -> list[Cell]:
     # Of each seed: the baseline, the arms that still get seeds, and both controls.
     running = [standing.candidate for standing in stage.running]
     candidates = dict.fromkeys([stage.baseline, *running, design.random])
-    control = zip(design.seeds[: look.pairs], design.control_seeds, strict=False)
-    return [
-        [
-            *(one.cell(seed, design.length) for one in candidates),
-            stage.baseline.cell(other, design.length),
-        ]
-        for seed, other in control
-    ]
+    found: list[Cell] = []
+    for seed, other in zip(design.seeds[:seeds], design.control_seeds, strict=False):
+        found += (one.cell(seed, design.length) for one in candidates)
+        found.append(stage.baseline.cell(other, design.length))
+    return found

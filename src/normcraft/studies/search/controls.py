@@ -45,12 +45,10 @@ def controls(stage: Confirmation, pairs: Pairs) -> tuple[Control, ...]:
         The no-change control and the random one.
     """
     design, baseline = pairs.design, stage.baseline
-    own = pairs.of(baseline, baseline, stage.seeds)[0]
+    own = pairs.of(baseline, baseline)[0]
     return (
         _control("no change", baseline, stage, pairs, (_elsewhere(stage, pairs), own)),
-        _control(
-            "random", design.random, stage, pairs, pairs.of(design.random, baseline, stage.seeds)
-        ),
+        _control("random", design.random, stage, pairs, pairs.of(design.random, baseline)),
     )
 
 

@@ -155,7 +155,7 @@ def exploration_cost(arms: int, variants: int, rates: int, rungs: Sequence[int])
 
     Example:
         >>> exploration_cost(8, 0, 3, (1, 3, 10))
-        133
+        143
     """
     candidates, total = (arms + variants) * rates, 0
     for length in rungs:
@@ -175,7 +175,7 @@ def explorers_within(budget: int, cost_of_one: int) -> int:
         From 1 to 4.
 
     Example:
-        >>> explorers_within(1600, 133), explorers_within(100, 133)
+        >>> explorers_within(1600, 143), explorers_within(100, 143)
         (4, 1)
     """
     return int(np.clip(SHARE * budget // cost_of_one, 1, MOST_EXPLORERS))

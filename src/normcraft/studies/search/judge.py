@@ -21,14 +21,14 @@ def judge(stage: Confirmation, pairs: Pairs, look: Look) -> Confirmation:
 
     Args:
         stage: The stage; all trials up to the look have ended.
-        pairs: The scores.
+        pairs: The scores up to the look.
         look: The look.
 
     Returns:
         The stage with what was found.
     """
     family = [one for one in stage.standings if one.left is None or not one.is_decided]
-    tests = [pairs.test(one.candidate, stage.baseline, look.pairs) for one in family]
+    tests = [pairs.test(one.candidate, stage.baseline) for one in family]
     values = [
         1.0 if test is None or one.left is not None else test.p_value
         for one, test in zip(family, tests, strict=True)

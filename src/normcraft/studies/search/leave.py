@@ -19,11 +19,11 @@ WORDS = {"worse": "worse than the baseline", "equal": "practically equal to the 
 
 
 def curtail(stage: Confirmation, pairs: Pairs, look: Look) -> Confirmation:
-    """Before a look: arms leave of which "cannot tell" is all that can come, and that are not best.
+    """Between looks: arms leave of which "cannot tell" is all that can come, and that are not best.
 
     Args:
         stage: The stage.
-        pairs: The scores.
+        pairs: The scores so far.
         look: The look that comes next.
 
     Returns:
@@ -34,13 +34,12 @@ def curtail(stage: Confirmation, pairs: Pairs, look: Look) -> Confirmation:
 
 
 def _curtailed(stage: Confirmation, pairs: Pairs, look: Look, one: Standing) -> Standing:
-    known = pairs.known(one.candidate, stage.baseline)
-    if one.left is not None or one.is_decided or known >= look.pairs:
-        return one
-    test = pairs.test(one.candidate, stage.baseline, known)
-    if test is None or not _is_settled(stage, pairs, look, one.candidate, known):
+    test = pairs.test(one.candidate, stage.baseline)
+    if one.left is not None or one.is_decided or test is None:
         return one
     effect = pairs.effect(stage.baseline)
+    if not _is_settled(stage, pairs, look, one.candidate, effect):
+        return one
     if not pairs.is_behind(one.candidate, _rival(stage, pairs, one.candidate), effect):
         return one
     found = compared(one.candidate.arm, test, effect, look.level / len(stage.standings), 1.0)
@@ -48,13 +47,13 @@ def _curtailed(stage: Confirmation, pairs: Pairs, look: Look, one: Standing) -> 
 
 
 def _is_settled(
-    stage: Confirmation, pairs: Pairs, look: Look, candidate: Candidate, known: int
+    stage: Confirmation, pairs: Pairs, look: Look, candidate: Candidate, effect: float
 ) -> bool:
-    one, other = pairs.of(candidate, stage.baseline, known)
-    effect = pairs.effect(stage.baseline)
+    one, other = pairs.of(candidate, stage.baseline)
+    differences = (one - other)[:, 0]
     return all(
         is_settled(
-            (one - other)[:, 0], later.pairs - known, level=later.level, smallest_effect=effect
+            differences, later.pairs - pairs.seeds, level=later.level, smallest_effect=effect
         )
         for later in stage.looks
         if later.pairs >= look.pairs
@@ -71,7 +70,7 @@ def leave(stage: Confirmation, pairs: Pairs) -> Confirmation:
 
     Args:
         stage: The stage.
-        pairs: The scores.
+        pairs: The scores up to the look.
 
     Returns:
         The stage; no arm runs any more where none could be handed back in place of the best.

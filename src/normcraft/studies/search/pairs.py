@@ -21,56 +21,40 @@ class Pairs:
     Attributes:
         design: The design.
         scores: The scores that exist.
+        seeds: How many of the fresh seeds count, from the first on.
     """
 
     design: SearchDesign
     scores: Scores
+    seeds: int
 
-    def of(self, one: Candidate, other: Candidate, pairs: int) -> tuple[FloatArray, FloatArray]:
+    def of(self, one: Candidate, other: Candidate) -> tuple[FloatArray, FloatArray]:
         """The scores of two candidates on the fresh seeds of which both have a result.
 
         Args:
             one: A candidate.
             other: Another.
-            pairs: How many of the fresh seeds count.
 
         Returns:
             Two arrays of shape `(pairs, 1)`.
         """
-        return self._paired(one, other, self.design.seeds[:pairs])
+        return self._paired(one, other, self.design.seeds[: self.seeds])
 
-    def test(self, one: Candidate, other: Candidate, pairs: int) -> SignFlipTest | None:
+    def test(self, one: Candidate, other: Candidate) -> SignFlipTest | None:
         """The test of one candidate against another.
 
         Args:
             one: A candidate.
             other: Another.
-            pairs: How many of the fresh seeds count.
 
         Returns:
             The test; None without any pair.
         """
-        first, second = self.of(one, other, pairs)
+        first, second = self.of(one, other)
         return SignFlipTest.of(first, second) if len(first) else None
 
-    def known(self, one: Candidate, other: Candidate) -> int:
-        """For how many fresh seeds, from the first on, the trials of both have ended.
-
-        Args:
-            one: A candidate.
-            other: Another.
-
-        Returns:
-            A number of seeds.
-        """
-        length = self.design.length
-        for number, seed in enumerate(self.design.seeds):
-            if any(each.cell(seed, length) not in self.scores for each in (one, other)):
-                return number
-        return len(self.design.seeds)
-
     def estimate(self, one: Candidate, other: Candidate) -> float:
-        """The mean difference over all seeds at full length, those of stage one included.
+        """The mean difference over seeds at full length, those of stage one included.
 
         It tests nothing: it says which of several arms is handed back.
 
@@ -81,7 +65,7 @@ class Pairs:
         Returns:
             Minus infinity without any pair.
         """
-        seeds = (*self.design.seeds, *self.design.exploring_seeds)
+        seeds = (*self.design.seeds[: self.seeds], *self.design.exploring_seeds)
         first, second = self._paired(one, other, seeds)
         return float((first - second).mean()) if len(first) else -np.inf
 
@@ -98,7 +82,7 @@ class Pairs:
             return self.design.smallest_effect
         if self.design.as_fraction:
             return 0.005
-        own = self.of(baseline, baseline, len(self.design.seeds))[0]
+        own = self.of(baseline, baseline)[0]
         return 0.005 * abs(float(own.mean())) if len(own) else 0.0
 
     def is_behind(self, one: Candidate, other: Candidate, effect: float) -> bool:
@@ -114,7 +98,7 @@ class Pairs:
         Returns:
             Whether the 95% interval of the difference ends below the effect.
         """
-        test = self.test(one, other, self.known(one, other))
+        test = self.test(one, other)
         bounds = test.interval(0.05) if test else None
         return bounds is not None and bounds[1] < effect
 

@@ -57,6 +57,7 @@ class SearchRun:
         self._handed: set[Cell] = set()
         self._budget = self._limit.epochs(self._length)
         self._told: Any = None
+        self._stopped = False
         self._clock = Clock(None, length=self._length)
         self._about: About = study.about
 
@@ -96,6 +97,7 @@ class SearchRun:
             self._progress.finish()
         if interruption.asked and self._wanted():
             raise KeyboardInterrupt
+        self._stopped = self._clock.is_over
         self._save()
         found = {record.spec.hash: record for record in self._records.values()}
         specs = tuple(self._spec(cell) for cell in self._cells())
@@ -280,6 +282,7 @@ class SearchRun:
             "budget": self._study.budget.limit,
             "design": design.document(),
             "provisional": self._budget is None,
+            "stopped": self._stopped,
         }
         return replace(self._about, search=search)
 
@@ -301,7 +304,7 @@ class SearchRun:
         self._told = where
         objective = self._study.objective
         metric = Metric(objective.metric, objective.higher_is_better, objective.as_fraction)
-        pairs = Pairs(design, self._scores)
+        pairs = Pairs(design, self._scores, len(design.seeds))
         verdict = verdict_of(state, pairs, str(self._study.budget.limit), metric)
         self._progress.news(
             News(

@@ -41,13 +41,11 @@ def stage_of(design: SearchDesign, state: SearchState) -> str:
     """
     stage = state.confirmation
     if stage is not None and not state.ended:
-        most = design.length
-        done = sum(
-            cell in (stage.baseline.cell(s, most) for s in design.seeds) for cell in stage.cells
-        )
-        return f"confirming: {done} of at most {plural(stage.seeds, 'seed')}"
+        done = set(stage.cells) - set(stage.missing)
+        seeds = sum(stage.baseline.cell(seed, design.length) in done for seed in design.seeds)
+        return f"confirming: {seeds} of at most {plural(stage.seeds, 'seed')}"
     if state.ended:
-        complete = stage is not None and not stage.running
+        complete = stage is not None and stage.standings and not stage.running
         return "the search has ended" if complete else "the budget has ended"
     number = len(state.rungs)
     while number > 1 and not state.rungs[number - 2].complete:
@@ -79,17 +77,23 @@ def left_at(rung: Rung | None, standing: Standing | None, *, ended: bool, baseli
     return f"rung of {plural(rung.epochs, 'epoch')}: others were better"
 
 
-def not_confirmed(design: SearchDesign, state: SearchState, budget: str) -> str:
+def not_confirmed(
+    design: SearchDesign, state: SearchState, budget: str, *, stopped: bool = False
+) -> str:
     """Why nothing was tested, and what would be needed.
 
     Args:
         design: The design.
         state: The state.
         budget: The budget as it was given.
+        stopped: Whether the time is over.
 
     Returns:
         The verdict's sentence.
     """
+    if not state.ended and stopped:
+        where = stage_of(design, state)
+        return f"cannot tell: the {budget} ended ({where}); run the same command again to go on"
     if not state.ended:
         return f"cannot tell yet ({stage_of(design, state)})"
     fewest = pairs_needed(0.05)
