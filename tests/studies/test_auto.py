@@ -82,16 +82,17 @@ def test_the_first_blocks_are_the_lower_half_of_the_depths():
 
 
 def test_what_is_as_given_can_do_without_the_output():
-    model = chain(
-        convolution("a"), layers.BatchNormalization(name="first"), convolution("b"),
-        layers.BatchNormalization(name="second"), layers.Flatten(), layers.Dense(2, name="head"), layers.BatchNormalization(name="last"),
-        layers.Activation("softmax"), output=False,
-    )  # fmt: skip
+    parts = [
+        part
+        for name in "abc"
+        for part in (convolution(name), layers.BatchNormalization(name=f"{name}_norm"))
+    ]
+    end = [layers.Flatten(), layers.Dense(2, name="head"), layers.BatchNormalization(name="last")]
+    model = chain(*parts, *end, layers.Activation("softmax"), output=False)
     assert "as_given@hidden" in placement_variants(model, ["as_given"])
     kept = place(model, "as_given@hidden").model
-    assert [layer.name for layer in kept.layers if "BatchN" in type(layer).__name__] == [
-        "first", "second",
-    ]  # fmt: skip
+    names = [layer.name for layer in kept.layers if "BatchN" in type(layer).__name__]
+    assert names == ["a_norm", "b_norm", "c_norm"]
     assert place(model, "as_given").model.get_layer("last")
 
 

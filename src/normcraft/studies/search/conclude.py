@@ -31,7 +31,7 @@ from normcraft.studies.search.words import left_at, not_confirmed, stage_of
 from normcraft.studies.summarize import result_of, summarize
 from normcraft.studies.verdict import Metric, decide, judged
 
-__all__ = ["cell_of", "conclude_search", "scores_of", "verdict_of"]
+__all__ = ["cell_of", "chosen_arm", "conclude_search", "scores_of", "verdict_of"]
 
 
 def cell_of(record: TrialRecord) -> Cell:
@@ -155,7 +155,7 @@ def _summary(
         fresh=tuple(fresh) if stage and stage.standings else (),
         epochs=state.spent,
         grid_epochs=design.grid_cost,
-        chosen=verdict.winner or _best(state, pairs),
+        chosen=chosen_arm(state, pairs, verdict),
     )
 
 
@@ -203,8 +203,20 @@ def _standing(state: SearchState, name: str) -> Standing | None:
     return next((one for one in standings if one.candidate.arm == name), None)
 
 
-def _best(state: SearchState, pairs: Pairs) -> str | None:
-    # By the estimate over all seeds at full length; before them, by the longest rung that is known.
+def chosen_arm(state: SearchState, pairs: Pairs, verdict: Verdict) -> str | None:
+    """The arm that is handed back.
+
+    Args:
+        state: Where the search stands.
+        pairs: Its scores.
+        verdict: What it says.
+
+    Returns:
+        The winner; else the best estimate over all seeds at full length; before those, the best of
+        the longest rung that is complete. None before any.
+    """
+    if verdict.winner is not None:
+        return verdict.winner
     stage = state.confirmation
     if stage is not None:
         every = [stage.baseline, *(one.candidate for one in stage.standings)]
