@@ -23,7 +23,7 @@ that gain. **Real pairs**: both arms of the pool, each pair from one seed; and t
 means, which the test does not promise anything about: those arms do not differ in their name alone,
 but their scores spread differently.
 
-**With a budget** (`--budget`) the arms are searched (`benchmarks/aa_search.py`) in place of compared
+**With a budget** (`--budget`) arms are searched (`benchmarks/aa_search.py`) in place of compared
 in full, with the same bound; how often the no-change control is called different stands beside it.
 
 Exit 1 where the bound of any pool and family is above 7.5%.

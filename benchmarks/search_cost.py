@@ -198,7 +198,7 @@ def _table(task: Task, scores: Mapping[Cell, float], arm: str, seeds: int) -> np
 
 
 def grid_winner(task: Task, scores: Mapping[Cell, float], seeds: int) -> str | None:
-    """The arm that the full grid calls better than the baseline, the best of them; None for none."""
+    """The best arm that the full grid calls better than the baseline; None for none."""
     baseline, *others = task.placements
     tables = {arm: _table(task, scores, arm, seeds) for arm in others}
     found = compare_with_baseline(
@@ -222,7 +222,7 @@ class Replay:
 
 
 def replay(task: Task, scores: Mapping[Cell, float], seeds: int, random: Random) -> Replay:
-    """One search, its trials looked up; seeds are shuffled, those of the control among themselves."""
+    """One search, its trials looked up; seeds are shuffled, the control's among themselves."""
     design = design_of(task, seeds, random)
     every = seeds + MOST_EXPLORERS
     order = [*random.permutation(every), *(every + random.permutation(seeds))]
@@ -352,20 +352,25 @@ def lines(found: list[Figures], whole: Figures) -> str:
     return f"{table}\n\n{json.dumps(whole, indent=1)}"
 
 
+def is_asked(task: Task, number: int, asked: str) -> bool:
+    """Whether a task is one of those asked for, by number or name."""
+    return number < int(asked) if asked.isdecimal() else task.name in asked.split(",")
+
+
 def main() -> None:
     """Parses, trains what is missing, replays, prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", type=Path, default=Path("normcraft-runs/search-cost"))
     parser.add_argument("--mnist", type=Path, help="an archive with x_train, y_train")
     parser.add_argument("--faces", type=Path, help="likewise")
-    parser.add_argument("--tasks", type=int, default=14, help="so many, from the first on")
+    parser.add_argument("--tasks", default="14", help="so many, or names with commas between")
     parser.add_argument("--seeds", type=int, default=20, help="of the grid")
     parser.add_argument("--replays", type=int, default=200, help="of each task")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args()
     found = []
     for number, task in enumerate(tasks(arguments.mnist, arguments.faces)):
-        if number < arguments.tasks:
+        if is_asked(task, number, arguments.tasks):
             scores = trained(task, arguments.seeds, arguments.store)
             found.append(measured(task, scores, arguments.seeds, arguments.replays))
             print(lines(found[-1:], {}), file=sys.stderr, flush=True)
