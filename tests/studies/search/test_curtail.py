@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from normcraft.studies.search.curtail import is_settled
@@ -20,6 +20,7 @@ extremes = st.one_of(differences, st.floats(-1e3, 1e3), st.sampled_from([-1e6, 1
     st.sampled_from([0.05, 0.04, 0.05 / 3]),
     st.sampled_from([0.0, 0.005, 0.02]),
 )
+@example([0.0] * 6, [], 0.05, 0.0)
 def test_no_completion_tells_what_is_settled(known, rest, level, effect):
     assume(is_settled(np.array(known), len(rest), level=level, smallest_effect=effect))
     whole = np.array([*known, *rest])[:, None]

@@ -44,17 +44,20 @@ def is_settled(
         False
     """
     differences = np.asarray(differences, dtype=np.float64)
-    if not len(differences):
+    if not len(differences) or 2.0 ** (1 - remaining) <= level:  # the bound cannot be larger
         return False
-    margin = 1e-9 * (np.abs(differences).max() + smallest_effect)
+    # A shift just beyond the effect, where all differences are zero too.
+    margin = 1e-9 * ((np.abs(differences).max() + smallest_effect) or 1.0)
 
     def out_of_reach(values: FloatArray) -> bool:
         return _least_p(values, remaining) > level
 
-    better, worse = out_of_reach(differences), out_of_reach(-differences)
     inside = smallest_effect + margin
-    equal = out_of_reach(inside - differences) or out_of_reach(differences + inside)
-    return better and worse and equal
+    return (
+        out_of_reach(differences)  # better
+        and out_of_reach(-differences)  # worse
+        and (out_of_reach(inside - differences) or out_of_reach(differences + inside))  # equal
+    )
 
 
 def _least_p(differences: FloatArray, remaining: int) -> float:

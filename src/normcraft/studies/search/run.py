@@ -57,6 +57,7 @@ class SearchRun:
         self._handed: set[Cell] = set()
         self._budget = self._limit.epochs(self._length)
         self._told: Any = None
+        self._followed: tuple[tuple[int, int], SearchState] | None = None
         self._stopped = False
         self._clock = Clock(None, length=self._length)
         self._about: About = study.about
@@ -161,10 +162,12 @@ class SearchRun:
             self._budget = known["design"]["budget"]
 
     def _state(self) -> SearchState:
-        sign = self._study.objective.higher_is_better
-        scores = scores_of(list(self._records.values()), higher_is_better=sign)
-        self._scores = scores
-        return follow(self._design(self._known_budget), scores)
+        key = (len(self._records), self._known_budget)
+        if self._followed is None or self._followed[0] != key:
+            sign = self._study.objective.higher_is_better
+            self._scores = scores_of(list(self._records.values()), higher_is_better=sign)
+            self._followed = key, follow(self._design(self._known_budget), self._scores)
+        return self._followed[1]
 
     @property
     def _known_budget(self) -> int:
@@ -206,7 +209,7 @@ class SearchRun:
                 self._clock.count(record)
             if not final or (self._budget is None and len(final) == len(wanted)):
                 return
-            wanted = self._wanted()
+            wanted = [cell for cell in self._wanted() if cell not in self._handed]
 
     def _clock_of(self, plan: Plan) -> Clock:
         cores = self._study.options.workers or num_cores()
@@ -245,10 +248,7 @@ class SearchRun:
 
     def _next_groups(self) -> list[Group]:
         """Trials that are needed now and have not been handed out, by length."""
-        before = -1
-        while before < len(self._records):
-            before = len(self._records)
-            self._look_up([cell for cell in self._wanted() if cell not in self._handed])
+        self._look_up([cell for cell in self._wanted() if cell not in self._handed])
         new = [cell for cell in self._wanted() if cell not in self._handed]
         self._tell()
         if not new:
