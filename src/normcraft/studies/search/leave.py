@@ -34,13 +34,15 @@ def curtail(stage: Confirmation, pairs: Pairs, look: Look) -> Confirmation:
 
 
 def _curtailed(stage: Confirmation, pairs: Pairs, look: Look, one: Standing) -> Standing:
-    test = pairs.test(one.candidate, stage.baseline)
-    if one.left is not None or one.is_decided or test is None:
-        return one
     effect = pairs.effect(stage.baseline)
+    if one.left is not None or one.is_decided:
+        return one
     if not _is_settled(stage, pairs, look, one.candidate, effect):
         return one
-    if not pairs.is_behind(one.candidate, _rival(stage, pairs, one.candidate), effect):
+    test = pairs.test(one.candidate, stage.baseline)
+    if test is None or not pairs.is_behind(
+        one.candidate, _rival(stage, pairs, one.candidate), effect
+    ):
         return one
     found = compared(one.candidate.arm, test, effect, look.level / len(stage.standings), 1.0)
     return replace(one, found=found, pairs=test.pairs, left=SETTLED)
