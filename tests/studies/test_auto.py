@@ -37,7 +37,7 @@ def residual():
 def test_a_plain_chain_has_those_of_hidden_layers_input_and_output():
     found = auto_placements(chain(convolution("a"), layers.Flatten()))
     assert found == (
-        "none", "before_activation", "after_activation", "after_output", "input", "output",
+        "none", "before_activation", "after_activation", "input", "output", "after_output",
     )  # fmt: skip
 
 

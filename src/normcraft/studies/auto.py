@@ -112,7 +112,8 @@ def _key(arm: Arm, placement: str) -> tuple[object, ...]:
 
 
 def _rank(name: str) -> tuple[int, str]:
-    order = ("before_activation", "after_activation")
+    # Of two with the same sites the first is named.
+    order = ("before_activation", "after_activation", "after_pooling", "input", "output")
     return (order.index(name) if name in order else len(order), name)
 
 
