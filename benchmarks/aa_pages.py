@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["figure", "tables"]
+__all__ = ["figure", "search_table", "tables"]
 
 Figures = dict[str, Any]
 
@@ -45,6 +45,22 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def search_table(figures: Figures) -> str:
+    """What `--budget` found, as Markdown.
+
+    Returns:
+        Text.
+    """
+    heads = ["pool", "arms", "pairs", "searches", "false winners", "95% bound", "no change called"]
+    keys = ("false_winner_rate", "upper_bound", "no_change_called_rate")
+    rows = [
+        [one[name] for name in ("pool", "arms", "pairs", "comparisons")]
+        + [f"{one[key]:.1%}" for key in keys]
+        for one in figures["search"]
+    ]
+    return table(heads, rows)
 
 
 def tables(figures: Figures) -> str:

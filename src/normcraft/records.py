@@ -16,8 +16,12 @@ from typing import Any, Literal
 __all__ = [
     "Arm",
     "ArmSummary",
+    "Control",
     "Epoch",
     "Outcome",
+    "SearchSummary",
+    "SearchedArm",
+    "SearchedRung",
     "Summary",
     "TrialRecord",
     "TrialSpec",
@@ -285,6 +289,110 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class SearchedRung:
+    """A rung of a search.
+
+    Attributes:
+        epochs: Length of its trials.
+        seeds: Seeds that each candidate ran.
+        candidates: Arms at learning rates that entered.
+        kept: How many of them went on; to the confirming stage from the last rung.
+        complete: Whether all its trials have ended.
+    """
+
+    epochs: int
+    seeds: int
+    candidates: int
+    kept: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class SearchedArm:
+    """How an arm fared in a search.
+
+    Attributes:
+        name: Name of the arm.
+        parent: The arm that it is a variant of, or None.
+        learning_rate: Its best learning rate in the longest rung that it reached; None if it
+            never began.
+        epochs: Length of that rung.
+        mean: Its mean score there, statistics re-estimated.
+        pairs: Fresh seeds on which it was tested.
+        left: Where and why it left, or that it is still in.
+        is_in: Whether it still gets trials.
+    """
+
+    name: str
+    parent: str | None
+    learning_rate: float | None
+    epochs: int | None
+    mean: float | None
+    pairs: int
+    left: str
+    is_in: bool
+
+
+@dataclass(frozen=True)
+class Control:
+    """A control of a search, tested against the baseline like an arm, outside of the verdict.
+
+    Attributes:
+        name: `"no change"` (the baseline's model on seeds of its own) or `"random"` (an arm and a
+            learning rate drawn uniformly).
+        arm: Its arm.
+        learning_rate: Its learning rate.
+        pairs: Pairs that count.
+        difference: Control minus baseline, positive is better.
+        interval: Interval of it; None where so few pairs show nothing, or before the end.
+        p_value: Its own, not adjusted for the arms.
+        outcome: The outcome; None before the end.
+    """
+
+    name: str
+    arm: str
+    learning_rate: float
+    pairs: int
+    difference: float | None
+    interval: Interval | None
+    p_value: float | None
+    outcome: Literal["better", "worse", "equal", "cannot_tell"] | None
+
+
+@dataclass(frozen=True)
+class SearchSummary:
+    """How a comparison within a budget was searched.
+
+    Attributes:
+        budget: The budget, as it was given.
+        stage: Where the search stands, in words.
+        ended: Whether it has ended.
+        rungs: The rungs that have begun.
+        arms: All arms, in the order of the study.
+        controls: The controls; none before the confirming stage.
+        looks: `(fresh seeds, error probability)` of every look of the confirming stage.
+        looked: How many of them have taken place.
+        fresh: Fresh seeds that the confirming stage has run.
+        epochs: Epochs of all its trials, controls included.
+        grid_epochs: Epochs that the full grid would take.
+        chosen: Arm that is handed back: the winner, else the best estimate; None before any.
+    """
+
+    budget: str
+    stage: str
+    ended: bool
+    rungs: tuple[SearchedRung, ...]
+    arms: tuple[SearchedArm, ...]
+    controls: tuple[Control, ...]
+    looks: tuple[tuple[int, float], ...]
+    looked: int
+    fresh: tuple[int, ...]
+    epochs: int
+    grid_epochs: int
+    chosen: str | None
+
+
+@dataclass(frozen=True)
 class Summary:
     """A whole comparison, judged: all that the table, the JSON document and the report show.
 
@@ -305,6 +413,7 @@ class Summary:
         notes: Remarks of the run (scaling, refused sites, a change of trainer), one line each.
         command: How to run it again, as a shell line or Python call.
         planned: Trials that the study consists of; None where that is not known.
+        search: How it was searched; None for a full grid.
     """
 
     verdict: Verdict
@@ -323,8 +432,11 @@ class Summary:
     notes: tuple[str, ...] = ()
     command: str | None = None
     planned: int | None = None
+    search: SearchSummary | None = None
 
     @property
     def complete(self) -> bool:
-        """Whether every planned trial has a record."""
+        """Whether every planned trial has a record, or the search has ended."""
+        if self.search is not None:
+            return self.search.ended
         return self.planned is None or self.trials >= self.planned

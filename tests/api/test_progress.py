@@ -9,6 +9,7 @@ import pytest
 from comparisons import make_record
 from normcraft.api import progress
 from normcraft.api.progress import Lines, LiveBar, NotebookBar, watcher
+from normcraft.studies import News
 
 LONG = "before_activation/" + "x" * 300
 
@@ -95,3 +96,51 @@ def test_names_stay_text_in_a_notebook(monkeypatch):
     begin(NotebookBar()).record(make_record("<b>none</b>", 0, 0.01))
     assert "&lt;b&gt;none&lt;/b&gt; 0.9" in output.shown[-1]
     assert "<b>" not in output.shown[-1]
+
+
+NEWS = News("rung 1 of 3: trials of 1 epoch", ("none", "a"), 8, 4, 40, "cannot tell yet\x1b")
+
+
+def test_a_log_is_told_where_a_search_stands(capsys):
+    lines = begin(Lines())
+    lines.news(NEWS)
+    lines.record(make_record("none", 0, 0.01, epochs=3))
+    _, news, trial = capsys.readouterr().err.splitlines()
+    assert news == (
+        "rung 1 of 3: trials of 1 epoch; 2 of 8 arms in; 4 of at most 40 epochs; "
+        "cannot tell yet\\x1b"
+    )
+    assert trial.startswith("trial 1: none, seed 0")
+
+
+def test_the_bar_of_a_search_counts_epochs_and_says_where_it_stands(monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    bar = begin(LiveBar())
+    bar.news(NEWS)
+    running = make_record("none", 1, 0.01, epochs=3)
+    bar.epoch(running.spec, 2)
+    assert bar.advance == 6
+    bar.record(running)
+    assert (bar.advance, bar.planned) == (7, 40)
+    bar._bar.refresh()
+    bar.finish()
+    told = capsys.readouterr().err
+    assert "2 of 8 arms in" in told
+    assert "epochs" in told
+    assert "\x1bcannot" not in told
+
+
+def test_a_notebook_shows_where_a_search_stands():
+    shown = NotebookBar()
+    shown._handle = type("Handle", (), {"update": lambda self, what: None})()
+    _start_without_display(shown)
+    shown.news(NEWS)
+    assert "2 of 8 arms in" in repr(shown)
+    assert 'max="40"' in shown._repr_html_()
+
+
+def _start_without_display(shown):
+    progress._Tally.start(shown, total=4, done=0, epochs=10, higher_is_better=True)
+    shown._ended, shown._shown = False, 0.0

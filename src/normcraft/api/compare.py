@@ -37,7 +37,7 @@ def compare(
     workers: int | None = None,
     store: str | os.PathLike[str] | None = None,
     grid: Grid | None = None,
-    budget: Budget | None = None,
+    budget: Budget | str | None = None,
     options: Options | None = None,
     verbose: bool = True,
 ) -> Comparison:
@@ -73,7 +73,9 @@ def compare(
         workers: Worker processes, or workers on Ray; one a core by default.
         store: SQLite file of the records; `normcraft-runs/NAME.db` by default.
         grid: Everything that can vary; the keywords above go before it.
-        budget: Seeds, epochs and steps an epoch; the keywords above go before it.
+        budget: Seeds, epochs and steps an epoch; the keywords above go before it. A text is a limit
+            on what all trials take, `"10m"`, `"64trials"` or `"500epochs"`: the grid is then
+            searched (docs/search.md) rather than run as a whole.
         options: Loss, metric, smallest effect and the like; the keywords above go before it.
         verbose: Whether to show progress (on stderr) and print the table at the end.
 
@@ -108,7 +110,7 @@ def compare(
             learning_rates=learning_rates,
             batch_sizes=sizes,
         ),
-        budget=_changed(budget or Budget(), seeds=seeds, epochs=epochs),
+        budget=_changed(_as_budget(budget), seeds=seeds, epochs=epochs),
         options=_changed(options, trainer=trainer, executor=executor, workers=workers),
         model_name=model if isinstance(model, str) else None,
         command=command,
@@ -140,6 +142,10 @@ def run_study(
     path = Path(store) if store is not None else Path(DEFAULT_FOLDER) / f"{study.name}.db"
     with Store(path) as opened:
         return Comparison(study.run(opened, progress=progress, report=report))
+
+
+def _as_budget(budget: Budget | str | None) -> Budget:
+    return Budget(limit=budget) if isinstance(budget, str) else budget or Budget()
 
 
 def _changed(value: Any, **fields: Any) -> Any:

@@ -56,6 +56,8 @@ class Comparison:
         """Name of the winner, else of the arm with the best mean; None where every trial failed."""
         if self.verdict.winner is not None:
             return self.verdict.winner
+        if self.summary.search is not None:
+            return self.summary.search.chosen
         sign = 1 if self.summary.higher_is_better else -1
         means = {arm.name: sign * arm.mean for arm in self.arms if arm.mean is not None}
         return max(means, key=lambda name: means[name]) if means else None

@@ -15,11 +15,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 from normcraft.api.show import in_notebook
 from normcraft.records import TrialRecord, TrialSpec
 from normcraft.report.escape import shortened, visible
-from normcraft.studies import Progress
+from normcraft.studies import News, Progress
 
 __all__ = ["Lines", "LiveBar", "NotebookBar", "watcher"]
 
@@ -52,12 +53,18 @@ class _Tally(Progress):
         self._scores: dict[str, list[float]] = {}
         self._running: dict[str, float] = {}
         self._started = time.monotonic()
+        self._news: News | None = None
+        self._trained = self._trained_before = 0
 
     def epoch(self, spec: TrialSpec, number: int) -> None:
-        self._running[spec.hash] = number / self.epochs
+        self._running[spec.hash] = number if self._news else number / self.epochs
+
+    def news(self, news: News) -> None:
+        self._news, self._trained_before = news, self._trained
 
     def record(self, record: TrialRecord) -> None:
         self.done += 1
+        self._trained += record.spec.epochs
         self._running.pop(record.spec.hash, None)
         if record.score is not None:
             self._scores.setdefault(record.spec.arm, []).append(record.score)
@@ -68,8 +75,26 @@ class _Tally(Progress):
 
     @property
     def advance(self) -> float:
-        """Trials that are done, and the parts of those that run."""
-        return self.done + sum(self._running.values())
+        """Trials that are done, and the parts of those that run; of a search the epochs."""
+        return (self.spent if self._news else self.done) + sum(self._running.values())
+
+    @property
+    def spent(self) -> int:
+        """Epochs of a search that are done."""
+        assert self._news is not None
+        return self._news.spent + self._trained - self._trained_before
+
+    @property
+    def planned(self) -> int:
+        """Epochs that a search may take at most."""
+        assert self._news is not None
+        return max(self._news.planned, self.spent)
+
+    @property
+    def where(self) -> str:
+        """Where a search stands."""
+        assert self._news is not None
+        return f"{self._news.stage}; {len(self._news.arms_in)} of {self._news.arms} arms in"
 
     @property
     def best(self) -> str:
@@ -82,9 +107,11 @@ class _Tally(Progress):
 
     @property
     def seconds_left(self) -> float:
-        """Time left, at the pace so far."""
-        run = max(self.done - self._continued, 1)
-        return (self.total - self.done) * (time.monotonic() - self._started) / run
+        """Time left, at the pace so far; of a search at most."""
+        took = time.monotonic() - self._started
+        if self._news:
+            return (self.planned - self.spent) * took / max(self._trained, 1)
+        return (self.total - self.done) * took / max(self.done - self._continued, 1)
 
 
 class Lines(_Tally):
@@ -96,26 +123,35 @@ class Lines(_Tally):
         length = "1 epoch" if epochs == 1 else f"{epochs} epochs"
         print(f"{total} trials of {length}{held}", file=sys.stderr, flush=True)
 
+    def news(self, news: News) -> None:
+        super().news(news)
+        line = f"{self.where}; {self.spent} of at most {self.planned} epochs; {news.verdict}"
+        print(visible(line), file=sys.stderr, flush=True)
+
     def record(self, record: TrialRecord) -> None:
         super().record(record)
         score = "" if record.score is None else f" {record.score:.4g}"
         reason = "" if record.reason is None else f" ({visible(record.reason)})"
         print(
-            f"trial {self.done}/{self.total}: {visible(record.spec.arm)}, seed {record.spec.seed}: "
+            f"trial {self._number}: {visible(record.spec.arm)}, seed {record.spec.seed}: "
             f"{record.outcome}{score}{reason}; best so far {self.best}; "
             f"{self.seconds_left:.0f} s left",
             file=sys.stderr,
             flush=True,
         )
 
+    @property
+    def _number(self) -> str:
+        return f"{self.done}/{self.total}" if self._news is None else f"{self.done}"
+
 
 class LiveBar(_Tally):
-    """A bar that moves with every epoch."""
+    """A bar that moves with every epoch; of a search it shows where that stands."""
 
     def start(self, *, total: int, done: int, epochs: int, higher_is_better: bool) -> None:
         super().start(total=total, done=done, epochs=epochs, higher_is_better=higher_is_better)
         self._bar = Bar(
-            TextColumn("trials"),
+            TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
@@ -123,12 +159,19 @@ class LiveBar(_Tally):
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._bar.add_task("", total=total, completed=done, best="")
+        self._task = self._bar.add_task("trials", total=total, completed=done, best="")
         self._bar.start()
 
     def epoch(self, spec: TrialSpec, number: int) -> None:
         super().epoch(spec, number)
         self._bar.update(self._task, completed=self.advance)
+
+    def news(self, news: News) -> None:
+        super().news(news)
+        self._bar.console.print(Text(f"{self.where}: {visible(news.verdict)}"))
+        self._bar.update(
+            self._task, description="epochs", total=self.planned, completed=self.advance
+        )
 
     def stopping(self) -> None:
         self._bar.console.print("finishing the running trials; Ctrl-C again stops at once")
@@ -163,6 +206,10 @@ class NotebookBar(_Tally):
         self._ended, self._shown = True, 0.0
         self._show()
 
+    def news(self, news: News) -> None:
+        super().news(news)
+        self._show()
+
     def _show(self) -> None:
         now = time.monotonic()
         if now - self._shown >= _SECONDS_BETWEEN:
@@ -171,6 +218,8 @@ class NotebookBar(_Tally):
 
     def __repr__(self) -> str:
         counted = f"{self.done} of {self.total} trials"
+        if self._news:
+            counted = f"{self.done} trials, {self.spent} epochs; {self.where}"
         if self._ended:
             return counted
         return f"{counted}, best so far {self.best}, {self.seconds_left:.0f} s left"
@@ -179,5 +228,6 @@ class NotebookBar(_Tally):
         text = escape(repr(self))
         if self._ended:
             return f"<p>{text}</p>"
-        value = f'value="{self.advance:.2f}" max="{self.total}"'
+        most = self.planned if self._news else self.total
+        value = f'value="{self.advance:.2f}" max="{most}"'
         return f'<p><progress {value} aria-label="trials"></progress> {text}</p>'

@@ -35,7 +35,9 @@ def compare(
     labels: Annotated[str, typer.Option(help=LABELS_HELP)] = "auto",
     placements: Annotated[
         str | None,
-        typer.Option(help="Comma-separated, + joins, for example none,input+after_activation."),
+        typer.Option(
+            help="Comma-separated, + joins, for example none,input+after_activation; auto: all."
+        ),
     ] = None,
     kinds: Annotated[str, typer.Option(help="Kinds of normalization, comma-separated.")] = "batch",
     activations: Annotated[
@@ -50,6 +52,12 @@ def compare(
         int | None, typer.Option(help="Steps in an epoch; all batches by default.")
     ] = None,
     seeds: Annotated[int, typer.Option(help="Paired seeds; under 6 nothing can be told.")] = 8,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Search in place of the full grid within 10m, 64trials or 500epochs, for example."
+        ),
+    ] = None,
     initial: Annotated[
         str, typer.Option(help="reinitialize: weights from each seed; keep: the model's own.")
     ] = "reinitialize",
@@ -135,7 +143,6 @@ def compare(
         learning_rates=_numbers("learning rates", learning_rates),
         batch_sizes=tuple(int(n) for n in _numbers("batch sizes", batch_sizes, whole=True) or ()),
     )
-    budget = Budget(seeds, epochs, steps_per_epoch)
     options = Options(
         loss=loss,
         metric=metric,
@@ -161,7 +168,7 @@ def compare(
         loaded,
         dataset,
         grid=grid,
-        budget=budget,
+        budget=Budget(seeds, epochs, steps_per_epoch, budget),
         options=options,
         model_name=_short(model),
         command=shlex.join(["normcraft", *sys.argv[1:]]),

@@ -28,6 +28,8 @@ class Job:
         stopping: Whether no further trial may begin; asked between trials.
         address: Where the cluster is, for an executor that needs one; None for one of its own.
         resources: What of a cluster a worker takes, by the cluster's names for it.
+        more: Groups that the records so far have made necessary; asked where none is waiting.
+            Where an executor does not ask, what runs it has to.
     """
 
     make_worker: Callable[[OnEpoch], Worker]
@@ -38,3 +40,4 @@ class Job:
     stopping: Callable[[], bool] = lambda: False
     address: str | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
+    more: Callable[[], Sequence[Group]] = lambda: ()

@@ -29,10 +29,13 @@ def run(job: Job) -> Iterator[TrialRecord]:
         ['a', 'b', 'c']
     """
     worker = job.make_worker(job.on_epoch)
-    for group in job.groups:
-        if job.stopping():
-            return
-        for record in worker(group):
-            yield record
+    groups = job.groups
+    while groups:
+        for group in groups:
             if job.stopping():
                 return
+            for record in worker(group):
+                yield record
+                if job.stopping():
+                    return
+        groups = job.more()

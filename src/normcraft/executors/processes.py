@@ -84,6 +84,8 @@ def run(job: Job) -> Iterator[TrialRecord]:
                 if process.left:
                     waiting.appendleft(process.left)
                     process.left = ()
+            if not waiting and not job.stopping():
+                waiting.extend(job.more())
 
 
 def _to_hear(crew: list[_Process]) -> list[_Process]:

@@ -18,7 +18,7 @@ from normcraft.graph.families import (
 )
 from normcraft.graph.layer_graph import LayerGraph
 from normcraft.graph.reader import TRACEABLE, Call, Value, functional_graph, named_nodes
-from normcraft.graph.selection import Criteria, Selection, layer_of
+from normcraft.graph.selection import Criteria, Selection, depths, layer_of
 from normcraft.graph.site import Site, activations_after
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Value",
     "activation_name",
     "activations_after",
+    "depths",
     "float_policy",
     "functional_graph",
     "has_fused_activation",

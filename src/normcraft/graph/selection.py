@@ -21,7 +21,7 @@ from normcraft.graph.families import (
 from normcraft.graph.layer_graph import LayerGraph
 from normcraft.graph.reader import Call
 
-__all__ = ["Criteria", "Selection", "layer_of"]
+__all__ = ["Criteria", "Selection", "depths", "layer_of"]
 
 Criterion: TypeAlias = str | Callable[[Call], bool]
 Criteria: TypeAlias = Criterion | Sequence[Criterion] | None
@@ -63,12 +63,12 @@ class Selection:
     _chosen: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        depths = _depths(self.graph)
+        table = depths(self.graph)
         chosen = {call.site for call in self.graph.calls}
         if self.only is not None:
-            chosen = self._matched("only", self.only, depths)
+            chosen = self._matched("only", self.only, table)
         if self.skip is not None:
-            chosen -= self._matched("skip", self.skip, depths)
+            chosen -= self._matched("skip", self.skip, table)
         object.__setattr__(self, "_chosen", frozenset(chosen))
 
     def __contains__(self, call: Call) -> bool:
@@ -137,7 +137,21 @@ def _is_linear(call: Call) -> bool:
     return is_linear(call.layer) or is_wrapped_linear(call.layer)
 
 
-def _depths(graph: LayerGraph) -> dict[str, int]:
+def depths(graph: LayerGraph) -> dict[str, int]:
+    """The depth of every call: Dense and convolution calls on the longest way to it, its own too.
+
+    Args:
+        graph: A graph.
+
+    Returns:
+        Depths by site.
+
+    Example:
+        >>> from keras import Input, Sequential, layers
+        >>> model = Sequential([Input((4,)), layers.Dense(8, name="a"), layers.ReLU(name="r")])
+        >>> [depths(LayerGraph.read(model))[site] for site in ("a", "r")]
+        [1, 1]
+    """
     table: dict[str, int] = {}
     for call in graph.calls:
         before = (table[graph.producer(value).site] for value in call.inputs)

@@ -35,16 +35,18 @@ class CurvePoint:
 
 
 def trials_of(arm: ArmSummary, records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The trials of an arm at the learning rate most often chosen for it.
+    """The trials of an arm at the learning rate most often chosen for it, the longest alone.
 
     Returns:
         Records in the order received.
     """
-    return [
+    found = [
         record
         for record in records
         if record.spec.arm == arm.name and record.spec.learning_rate == arm.learning_rate
     ]
+    longest = max((record.spec.epochs for record in found), default=0)
+    return [record for record in found if record.spec.epochs == longest]
 
 
 def curve(trials: Iterable[TrialRecord], quantity: Quantity) -> list[CurvePoint]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any, get_args
 
 from normcraft.records import ArmSummary, Outcome, Summary, Verdict
@@ -45,6 +46,7 @@ def document(summary: Summary) -> dict[str, Any]:
             "data": summary.data,
             "notes": list(summary.notes),
             "command": summary.command,
+            "search": None if summary.search is None else asdict(summary.search),
         }
     )
     return found

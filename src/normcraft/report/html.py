@@ -20,6 +20,7 @@ from normcraft.report.figure import curves_figure
 from normcraft.report.forest import differences_figure
 from normcraft.report.numbers import amount, finite, score_format
 from normcraft.report.rates import learning_rates_figure, several_rates
+from normcraft.report.searched import control_line, cost_line, rung_lines, searched_rows
 from normcraft.report.still import curves_svg
 from normcraft.report.templates import template
 
@@ -84,10 +85,23 @@ def render_html(
             "unfinished": page.unfinished(records),
             "backends": page.backends(records),
             "machines": page.machines(records),
+            "searched": _searched(summary),
             "command": visible_lines(summary.command or ""),
         }
     )
     return text
+
+
+def _searched(summary: Summary) -> dict[str, Any] | None:
+    search = summary.search
+    if search is None:
+        return None
+    return {
+        "cost": cost_line(search),
+        "rungs": rung_lines(search),
+        "rows": searched_rows(summary),
+        "controls": [control_line(control, summary) for control in search.controls],
+    }
 
 
 @cache

@@ -222,7 +222,8 @@ def shown_arm(summary: Summary, arms: Sequence[Arm]) -> Arm | None:
     """
     sign = 1 if summary.higher_is_better else -1
     means = {arm.name: sign * arm.mean for arm in summary.arms if finite(arm.mean) is not None}  # type: ignore[operator]
-    best = summary.verdict.winner or max(means, key=means.__getitem__, default=None)
+    chosen = summary.verdict.winner or (summary.search and summary.search.chosen)
+    best = chosen or max(means, key=means.__getitem__, default=None)
     return next((arm for arm in arms if arm.name == best), None)
 
 

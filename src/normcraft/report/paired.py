@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from normcraft.records import Summary, TrialRecord
+from normcraft.report.curves import trials_of
 from normcraft.report.numbers import finite
 
 __all__ = ["paired_differences"]
@@ -27,6 +28,8 @@ def paired_differences(
     Returns:
         Arm to seed to difference; empty without a baseline or without a complete seed.
     """
+    if summary.search is not None:
+        return _of_search(summary, records, summary.search.fresh)
     # `normcraft.studies` imports Keras, which reading a report should not.
     from normcraft.studies.selection import chosen_values
 
@@ -53,6 +56,25 @@ def paired_differences(
         for name in names
         if name != baseline
     }
+
+
+def _of_search(
+    summary: Summary, records: Sequence[TrialRecord], seeds: Sequence[int]
+) -> dict[str, dict[int, float]]:
+    # Each arm at its own learning rate, on the fresh seeds that it shares with the baseline.
+    sign = 1 if summary.higher_is_better else -1
+    values: dict[str, dict[int, float]] = {}
+    for arm in summary.arms:
+        results = {r.spec.seed: _result(r) for r in trials_of(arm, records)}
+        known = {seed: value for seed, value in results.items() if value is not None}
+        values[arm.name] = {seed: sign * known[seed] for seed in seeds if seed in known}
+    own = values.get(summary.verdict.baseline, {})
+    found = {
+        name: {seed: value - own[seed] for seed, value in each.items() if seed in own}
+        for name, each in values.items()
+        if name != summary.verdict.baseline
+    }
+    return found if any(found.values()) else {}
 
 
 def _result(record: TrialRecord) -> float | None:

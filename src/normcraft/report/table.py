@@ -12,10 +12,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from normcraft.records import Summary
+from normcraft.records import SearchSummary, Summary
 from normcraft.report.columns import GAP, Column, columns_for, paired_seeds
 from normcraft.report.escape import visible
 from normcraft.report.numbers import amount
+from normcraft.report.searched import control_line, cost_line, rung_lines, searched_rows
 
 __all__ = ["as_text", "circumstances", "render_text", "table"]
 
@@ -112,6 +113,8 @@ class _Report:
             yield _grid(summary, columns)
         if left_out:
             yield Text(f"left out at this width: {', '.join(left_out)}", style="dim")
+        if summary.search is not None:
+            yield from _searched(summary, summary.search)
         yield Padding(_verdict(summary), (1, 0) if summary.notes or summary.store else (1, 0, 0, 0))
         for note in summary.notes:
             yield Text(f"note: {visible(note)}", style="dim")
@@ -134,6 +137,18 @@ def circumstances(summary: Summary) -> str:
     parts.append(f"{amount(summary.seconds) or '0'} s")
     parts.append(f"trainer {visible(summary.trainer)}, executor {visible(summary.executor)}")
     return ", ".join(parts)
+
+
+def _searched(summary: Summary, search: SearchSummary) -> Iterator[RenderableType]:
+    yield Text("\nHow it was searched", style="bold")
+    yield Text(cost_line(search), style="dim")
+    for line in rung_lines(search):
+        yield Text(f"- {line}", style="dim")
+    for row in searched_rows(summary):
+        at = f" at {row.learning_rate}" if row.learning_rate else ""
+        yield Text(f"  {row.name}{at}: {row.left}")
+    for control in search.controls:
+        yield Text(f"  {control_line(control, summary)}", style="dim")
 
 
 def _verdict(summary: Summary) -> Text:

@@ -3,8 +3,18 @@
 from normcraft.studies.conclude import read_study
 from normcraft.studies.design import Budget, Grid
 from normcraft.studies.options import Options
-from normcraft.studies.progress import Progress
+from normcraft.studies.progress import News, Progress
 from normcraft.studies.store import Store
 from normcraft.studies.study import Study, StudyResult
 
-__all__ = ["Budget", "Grid", "Options", "Progress", "Store", "Study", "StudyResult", "read_study"]
+__all__ = [
+    "Budget",
+    "Grid",
+    "News",
+    "Options",
+    "Progress",
+    "Store",
+    "Study",
+    "StudyResult",
+    "read_study",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from normcraft.records import TrialRecord
@@ -19,11 +19,13 @@ class Candidates:
         folder: A folder; made on first use.
         sign: 1 where a higher score is better, else -1.
         best: Signed score by arm that a trial has to beat; each worker knows those of its own.
+        shortest: Epochs below which the model of a trial is not kept.
     """
 
     folder: Path
     sign: int
     best: dict[str, float] = field(default_factory=dict)
+    shortest: int = 0
 
     def path(self, record: TrialRecord) -> Path:
         """Where the model of a trial is left.
@@ -48,8 +50,10 @@ class Candidates:
         """Whether a trial beats all of its arm so far; it is remembered if it does.
 
         Returns:
-            False for a trial without a score.
+            False for a trial without a score, or of less than full length.
         """
+        if record.spec.epochs < self.shortest:
+            return False
         arm, score = record.spec.arm, record.score
         if score is None or self.sign * score <= self.best.get(arm, float("-inf")):
             return False
@@ -64,11 +68,19 @@ class BestModels:
         folder: Where the `.keras` files lie.
         names: File name, without suffix, by arm.
         higher_is_better: Direction of the score.
+        shortest: Epochs below which the model of a trial is not kept.
     """
 
-    def __init__(self, folder: Path, names: Mapping[str, str], *, higher_is_better: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: Mapping[str, str],
+        *,
+        higher_is_better: bool,
+        shortest: int = 0,
+    ) -> None:
         self._folder, self._names = folder, names
-        self._kept = Candidates(folder, 1 if higher_is_better else -1)
+        self._kept = Candidates(folder, 1 if higher_is_better else -1, shortest=shortest)
 
     def path(self, arm: str) -> Path:
         """Where the best model of an arm lies.
@@ -92,7 +104,7 @@ class BestModels:
         for record in done.values():
             if self.path(record.spec.arm).exists():
                 self._kept.is_best(record)
-        return Candidates(self._folder, self._kept.sign, dict(self._kept.best))
+        return replace(self._kept, best=dict(self._kept.best))
 
     def accept(self, record: TrialRecord) -> None:
         """Keeps the model that a worker left for a trial, if it is its arm's best.

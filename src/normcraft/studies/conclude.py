@@ -3,53 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 from normcraft.records import Arm, ArmSummary, Summary, TrialRecord, TrialSpec, Verdict
+from normcraft.studies.about import About
+from normcraft.studies.search.conclude import conclude_search
 from normcraft.studies.store import Store
 from normcraft.studies.summarize import summarize
 
 __all__ = ["About", "conclude", "read_study"]
-
-
-@dataclass(frozen=True)
-class About:
-    """What a study is about, beside its arms and trials; kept in the store.
-
-    Attributes:
-        model: Name of the model, for headings.
-        data: Name of the data, for headings.
-        baseline: Arm that every other is tested against.
-        metric: Key of the metric that judges.
-        higher_is_better: Its direction.
-        as_fraction: Whether it reads well in points.
-        smallest_effect: Difference that counts as none; None for the default.
-        trainer: How trials are trained.
-        executor: Where they run.
-        notes: Remarks, one line each.
-        command: How to run the study again.
-    """
-
-    model: str
-    data: str
-    baseline: str
-    metric: str
-    higher_is_better: bool
-    as_fraction: bool
-    smallest_effect: float | None
-    trainer: str
-    executor: str
-    notes: tuple[str, ...] = ()
-    command: str | None = None
-
-    def document(self) -> dict[str, Any]:
-        """The same as a JSON-able dictionary.
-
-        Returns:
-            All fields by name.
-        """
-        return asdict(self)
 
 
 def conclude(
@@ -74,7 +35,11 @@ def conclude(
     Returns:
         The summary.
     """
-    verdict, lines = _judged(about, arms, records)
+    search = None
+    if about.search is None:
+        verdict, lines = _judged(about, arms, records)
+    else:
+        verdict, lines, search = conclude_search(about, arms, records)
     return Summary(
         verdict=verdict,
         arms=lines,
@@ -92,6 +57,7 @@ def conclude(
         notes=tuple(about.notes),
         command=about.command,
         planned=len(specs),
+        search=search,
     )
 
 

@@ -11,9 +11,11 @@ import keras
 from normcraft._core.errors import InputError, did_you_mean
 from normcraft.kinds import load_kind
 from normcraft.placements import Placement
+from normcraft.studies.search.limit import Limit
 
 __all__ = ["Budget", "Grid", "check_number"]
 
+AUTO = ("auto",)
 INSERTS_NOTHING = {"as_given", "none"}
 MOST = 2**31 - 1  # what the backends take as a size
 MOST_SEEDS = 100_000
@@ -25,7 +27,8 @@ class Grid:
 
     Attributes:
         placements: Placement expressions; None for the defaults (`none`, `before_activation`,
-            `after_activation`, and `as_given` where the model has normalization).
+            `after_activation`, and `as_given` where the model has normalization); `"auto"` for
+            every placement that exists for the model.
         kinds: Kinds of normalization to insert.
         activations: Hidden activations to swap in; None leaves the model's own.
         learning_rates: Learning rates tried by every arm; None for the optimizer's own.
@@ -48,7 +51,8 @@ class Grid:
             if value is not None:
                 object.__setattr__(self, field, _distinct(field, value))
         for placement in self.placements or ():
-            Placement.parse(placement)
+            if self.placements != AUTO:
+                Placement.parse(placement)
         for kind in self.kinds:
             load_kind(kind)
         for activation in self.activations or ():
@@ -77,7 +81,7 @@ class Grid:
         return list(dict.fromkeys(found))
 
     def _kinds_of(self, placement: str) -> tuple[str | None, ...]:
-        return (None,) if placement in INSERTS_NOTHING else self.kinds
+        return (None,) if placement.partition("@")[0] in INSERTS_NOTHING else self.kinds
 
     def name(self, placement: str, kind: str | None, activation: str | None, size: int) -> str:
         """Name of an arm: its placement, and each other factor that has several levels.
@@ -103,6 +107,8 @@ class Budget:
         seeds: Trial seeds; a number n stands for 0 … n − 1. Every arm runs every seed.
         epochs: Epochs of a trial.
         steps_per_epoch: Steps in an epoch; None for all batches of the training data.
+        limit: What all trials together may take (`"10m"`, `"64trials"`, `"500epochs"`): the grid is
+            then searched rather than run as a whole. None runs all of it.
 
     Example:
         >>> Budget(seeds=3).seeds
@@ -112,6 +118,7 @@ class Budget:
     seeds: int | tuple[int, ...] = 8
     epochs: int = 10
     steps_per_epoch: int | None = None
+    limit: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.seeds, int):
@@ -123,6 +130,8 @@ class Budget:
         check_number("epochs", self.epochs, above=0, integer=True)
         if self.steps_per_epoch is not None:
             check_number("steps per epoch", self.steps_per_epoch, above=0, integer=True)
+        if self.limit is not None:
+            Limit.parse(self.limit)
 
     @property
     def trial_seeds(self) -> tuple[int, ...]:

@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from normcraft.records import TrialRecord, TrialSpec
 
-__all__ = ["Progress"]
+__all__ = ["News", "Progress"]
+
+
+@dataclass(frozen=True)
+class News:
+    """How far a search has come.
+
+    Attributes:
+        stage: Where it stands, in words.
+        arms_in: Arms that still get trials.
+        arms: Arms that there are.
+        spent: Epochs of its trials so far.
+        planned: Epochs that it may take.
+        verdict: The verdict as it stands.
+    """
+
+    stage: str
+    arms_in: tuple[str, ...]
+    arms: int
+    spent: int
+    planned: int
+    verdict: str
 
 
 class Progress:
@@ -33,6 +56,13 @@ class Progress:
 
         Args:
             record: What came of it.
+        """
+
+    def news(self, news: News) -> None:
+        """Called when a search has come to another rung or block of seeds.
+
+        Args:
+            news: How far it has come.
         """
 
     def stopping(self) -> None:

@@ -42,7 +42,7 @@ from normcraft.studies.selection import (
     values_of_columns,
 )
 
-__all__ = ["Interval", "SignFlipTest", "mean_interval", "pairs_needed"]
+__all__ = ["Interval", "SignFlipTest", "all_flips", "mean_interval", "pairs_needed"]
 
 Interval = tuple[float, float]
 
@@ -96,7 +96,7 @@ class SignFlipTest:
                 expected="(seeds, learning_rates), the same for both",
             )
         a, b = finite_scores(a), finite_scores(b)
-        flips = _flips(len(a))
+        flips = all_flips(len(a))
         sums = _sums_of_differences(a, b, flips)
         tie = len(a) * RELATIVE_TIE * max(np.abs(a).max(), np.abs(b).max())
         return cls(sums, len(a) - 2 * flips.sum(axis=1), len(a), tie)
@@ -205,8 +205,20 @@ def _sums_of_chunk(a: FloatArray, b: FloatArray, swap: NDArray[np.bool_]) -> Flo
 
 
 @cache
-def _flips(pairs: int) -> NDArray[np.bool_]:
-    # Shape (flips, pairs), True where a seed is swapped; the first seed never is.
+def all_flips(pairs: int) -> NDArray[np.bool_]:
+    """The flips that a test of so many pairs repeats.
+
+    Args:
+        pairs: Paired seeds.
+
+    Returns:
+        Shape `(flips, pairs)`, True where a seed is swapped; the first seed never is, and the first
+        flip swaps none.
+
+    Example:
+        >>> all_flips(2).tolist()
+        [[False, False], [False, True]]
+    """
     if pairs <= EXACT_PAIRS:
         codes = 2 * np.arange(2 ** max(0, pairs - 1))
         return np.asarray((codes[:, None] >> np.arange(pairs)) & 1, dtype=np.bool_)

@@ -248,6 +248,20 @@ class Store:
                     return dict(document["plan"])
         return {}
 
+    def about(self, identity: str) -> dict[str, Any] | None:
+        """What was saved about a study beside its arms and trials.
+
+        Args:
+            identity: Names the study.
+
+        Returns:
+            The dictionary; None where the store does not know the study.
+        """
+        with self._access():
+            query = "SELECT document FROM study WHERE id = ?"
+            row = self._connection.execute(query, (identity,)).fetchone()
+            return dict(json.loads(row[0])["about"]) if row else None
+
     def latest_study(self) -> tuple[tuple[Arm, ...], tuple[TrialSpec, ...], dict[str, Any]]:
         """The study saved last.
 

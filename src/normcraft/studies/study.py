@@ -21,9 +21,11 @@ from normcraft._core.registry import load
 from normcraft.data import Dataset, Stream, take
 from normcraft.executors import Group, Job, local
 from normcraft.records import Arm, Summary, TrialRecord, TrialSpec
+from normcraft.studies.about import About
 from normcraft.studies.arms import baseline_of, build_arms, custom_objects
+from normcraft.studies.auto import resolve_auto, variants_of
 from normcraft.studies.best_models import BestModels, Candidates
-from normcraft.studies.conclude import About, conclude
+from normcraft.studies.conclude import conclude
 from normcraft.studies.design import Budget, Grid
 from normcraft.studies.digests import model_digest, weights_digest
 from normcraft.studies.interruption import Interruption
@@ -124,8 +126,11 @@ class Study:
         self.objective = self._objective(copy)
         if self.options.class_weight is not None:
             check_class_weight(self.options.class_weight, copy, dataset)
+        is_search = self.budget.limit is not None
+        self.grid, varied = resolve_auto(self.grid, copy, variants=is_search)
         self._built = {arm.arm.name: arm for arm in build_arms(copy, self.grid)}
         self.arms = tuple(built.arm for built in self._built.values())
+        self.variants = tuple(variants_of(self.arms)) if varied else ()
         rates = self.grid.learning_rates or (initial_learning_rate(copy.optimizer),)
         models = [built.model for built in self._built.values()]
         self.trainer, reason = choose_trainer(self.options.trainer, models, dataset)
@@ -208,6 +213,8 @@ class Study:
     def identity(self) -> str:
         """Digest of all trials: the same study has the same on every machine of one backend."""
         text = json.dumps([spec.hash for spec in self.specs])
+        if self.budget.limit is not None:
+            text += self.budget.limit
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -235,6 +242,10 @@ class Study:
             KeyboardInterrupt: After Ctrl-C.
         """
         progress = progress or Progress()
+        if self.budget.limit is not None:
+            from normcraft.studies.search.run import SearchRun
+
+            return SearchRun(self, store, progress).run(report)
         best = self._best_models(store)
         done = store.records(self.specs)
         done = {key: record for key, record in done.items() if record.outcome in FINAL}
@@ -369,7 +380,12 @@ class Study:
             for spec in self.specs
         }
         folder = store.path.with_suffix(".models")
-        return BestModels(folder, names, higher_is_better=self.objective.higher_is_better)
+        return BestModels(
+            folder,
+            names,
+            higher_is_better=self.objective.higher_is_better,
+            shortest=self.budget.epochs,
+        )
 
     def _result(
         self,
@@ -378,11 +394,11 @@ class Study:
         store: Store,
         best: BestModels,
         report: str | None,
+        specs: Sequence[TrialSpec] | None = None,
     ) -> StudyResult:
-        records = tuple(done[spec.hash] for spec in self.specs if spec.hash in done)
-        summary = conclude(
-            about, self.arms, self.specs, records, store=str(store.path), report=report
-        )
+        specs = self.specs if specs is None else specs
+        records = tuple(done[spec.hash] for spec in specs if spec.hash in done)
+        summary = conclude(about, self.arms, specs, records, store=str(store.path), report=report)
         paths = {arm.name: best.path(arm.name) for arm in self.arms}
         models = {name: path for name, path in paths.items() if path.exists()}
         return StudyResult(summary, self.arms, records, models, self._own_objects())

@@ -17,7 +17,7 @@ from normcraft.studies.selection import FloatArray, chosen_rates, chosen_values
 from normcraft.studies.signflip import Interval, mean_interval
 from normcraft.studies.verdict import Comparison, Metric, compare_with_baseline, decide
 
-__all__ = ["summarize"]
+__all__ = ["result_of", "summarize"]
 
 Trials = Mapping[tuple[str, int, float], TrialRecord]
 
@@ -135,7 +135,7 @@ class _Table:
         every = sorted({seed for _, seed, _ in trials})
         rates = tuple(sorted({rate for _, _, rate in trials}))
         results = np.array(
-            [[[_result(trials.get((n, s, r))) for r in rates] for s in every] for n in names]
+            [[[result_of(trials.get((n, s, r))) for r in rates] for s in every] for n in names]
         )
         whole = np.isfinite(results).all(axis=(0, 2))
         seeds = tuple(seed for seed, keep in zip(every, whole, strict=True) if keep)
@@ -161,8 +161,16 @@ class _Table:
         return mean_interval(self.sign * chosen_values(self.scores[arm]), level=level)
 
 
-def _result(record: TrialRecord | None, *, as_trained: bool = False) -> float:
-    # NaN where there is none.
+def result_of(record: TrialRecord | None, *, as_trained: bool = False) -> float:
+    """What a trial counts as: its score, where it diverged that of chance.
+
+    Args:
+        record: The record, if there is one.
+        as_trained: Whether the statistics as training left them count.
+
+    Returns:
+        A score; NaN where there is none.
+    """
     value = None
     if record and record.outcome == "finished":
         value = record.score_as_trained if as_trained else record.score
@@ -179,7 +187,7 @@ def _summary(
     times = [one.step_milliseconds for one in own if one.step_milliseconds is not None]
     chosen = table.chosen(arm.name)
     judged = [table.trials[arm.name, *key] for key in zip(table.seeds, chosen, strict=True)]
-    as_trained = [_result(one, as_trained=True) for one in judged]
+    as_trained = [result_of(one, as_trained=True) for one in judged]
     tests = [one.test_score for one in judged if one.test_score is not None]
     return ArmSummary(
         name=arm.name,

@@ -19,7 +19,15 @@ from normcraft.studies.selection import FloatArray, chosen_values
 from normcraft.studies.signflip import Interval, SignFlipTest
 from normcraft.studies.wording import Metric, Wording, detectable, too_few
 
-__all__ = ["Comparison", "Metric", "compare_with_baseline", "decide", "holm"]
+__all__ = [
+    "Comparison",
+    "Metric",
+    "compare_with_baseline",
+    "decide",
+    "holm",
+    "judged",
+    "outcome_of",
+]
 
 ArmOutcome = Literal["better", "worse", "equal", "cannot_tell"]
 
@@ -117,7 +125,7 @@ def compare_with_baseline(
     for (name, arm), test, p, step in zip(others.items(), tests, adjusted, levels, strict=True):
         bounds = test.interval(step)
         difference = float(chosen_values(arm).mean() - reference)
-        outcome = _outcome(bounds, smallest_effect)
+        outcome = outcome_of(bounds, smallest_effect)
         found.append(Comparison(name, difference, bounds, step, p, outcome))
     return tuple(found)
 
@@ -131,6 +139,7 @@ def decide(
     smallest_effect: float,
     level: float = 0.05,
     incomplete: int = 0,
+    rank: Mapping[str, float] | None = None,
 ) -> Verdict:
     """The verdict over all arms, and its sentence.
 
@@ -145,6 +154,7 @@ def decide(
         smallest_effect: A difference no larger than this is practically none.
         level: Error probability of the whole family.
         incomplete: Seeds left out because a trial of theirs has no result.
+        rank: What arms of one outcome are ranked by; None for their differences.
 
     Returns:
         The verdict.
@@ -163,7 +173,7 @@ def decide(
         return Verdict(
             sentence, "cannot_tell", None, baseline, None, None, None, None, smallest_effect
         )
-    found, arm, other = _judged(comparisons, baseline)
+    found, arm, other = judged(comparisons, baseline, rank)
     if found.interval is None:
         why = too_few(pairs, len(comparisons), level, incomplete)
         sentence = f"cannot tell {arm} from {other}: {why}"
@@ -183,7 +193,20 @@ def decide(
     )
 
 
-def _outcome(bounds: Interval | None, smallest_effect: float) -> ArmOutcome:
+def outcome_of(bounds: Interval | None, smallest_effect: float) -> ArmOutcome:
+    """What an interval says of an arm.
+
+    Args:
+        bounds: Interval of arm minus baseline; None where there is none.
+        smallest_effect: A difference no larger than this is practically none.
+
+    Returns:
+        The outcome.
+
+    Example:
+        >>> outcome_of((0.01, 0.03), 0.005), outcome_of((-0.01, 0.03), 0.005)
+        ('better', 'cannot_tell')
+    """
     if bounds is None:
         return "cannot_tell"
     low, high = bounds
@@ -194,16 +217,31 @@ def _outcome(bounds: Interval | None, smallest_effect: float) -> ArmOutcome:
     return "worse" if high < 0 else "cannot_tell"
 
 
-def _judged(comparisons: Sequence[Comparison], baseline: str) -> tuple[Comparison, str, str]:
-    # The comparison that the verdict tells, and its two arms in the order in which it tells them.
+def judged(
+    comparisons: Sequence[Comparison], baseline: str, rank: Mapping[str, float] | None = None
+) -> tuple[Comparison, str, str]:
+    """The comparison that the verdict tells, and its two arms in the order in which it tells them.
+
+    Args:
+        comparisons: Every other arm against the baseline.
+        baseline: Name of the baseline.
+        rank: What arms of one outcome are ranked by; None for their differences.
+
+    Returns:
+        `(comparison, arm, other)`; the comparison is turned round where the baseline wins.
+    """
+
+    def value(one: Comparison) -> float:
+        return one.difference if rank is None else rank[one.arm]
+
     def best(outcomes: set[ArmOutcome]) -> Comparison | None:
         candidates = [one for one in comparisons if one.outcome in outcomes]
-        return max(candidates, key=lambda one: one.difference, default=None)
+        return max(candidates, key=value, default=None)
 
     found = best({"better"}) or best({"equal", "cannot_tell"})
     if found:
         return found, found.arm, baseline
-    found = max(comparisons, key=lambda one: one.difference)
+    found = max(comparisons, key=value)
     bounds = found.interval and (-found.interval[1], -found.interval[0])
     turned = replace(found, difference=-found.difference, interval=bounds, outcome="better")
     return turned, baseline, found.arm

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from normcraft._core.errors import InputError
-from normcraft.graph import Criteria, LayerGraph, Selection, is_normalization
+from normcraft.graph import Criteria, LayerGraph, Selection
 from normcraft.kinds import kind_names, load_kind
 from normcraft.placements import Placement
 from normcraft.surgery.calibrate import calibrate_identity, check_inputs
@@ -67,8 +67,8 @@ def place(
     parsed, graph = Placement.parse(placement), LayerGraph.read(model)
     selection = Selection(graph, only, skip)
     plan, bare = Plan(), graph
-    if not parsed.keeps_existing:
-        going = [c for c in graph.calls if is_normalization(c.layer) and c in selection]
+    going = [call for call in parsed.removed(graph) if call in selection]
+    if going or not parsed.keeps_existing:
         bare = plan_removal(plan, graph, going, fold=calibrate is not None)
     sites = [site for site in parsed.select(bare) if site.call in selection]
     plan_insertions(plan, bare, sites, kind, shared=shared)

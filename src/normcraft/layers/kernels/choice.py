@@ -33,9 +33,9 @@ def normalize_by_batch(
         statistics are for looking at.
 
     Example:
-        >>> y, mean, variance = normalize_by_batch(
-        ...     ops.array([[1.0], [3.0]]), None, None, axis=-1, epsilon=0.0)
-        >>> ops.convert_to_numpy(y).ravel().tolist(), float(mean[0]), float(variance[0])
+        >>> x = keras.ops.array([[1.0], [3.0]])
+        >>> y, mean, variance = normalize_by_batch(x, None, None, axis=-1, epsilon=0.0)
+        >>> keras.ops.convert_to_numpy(y).ravel().tolist(), float(mean[0]), float(variance[0])
         ([-1.0, 1.0], 2.0, 1.0)
     """
     backend = keras.backend.backend()
