@@ -13,9 +13,11 @@ import torch
 __all__ = ["normalize"]
 
 Tensor = Any
-# The native operation adds values up in a row: of more, far from zero, the mean loses digits that
-# the variance and the gradient of gamma need.
+# The native operation adds values up in a row. Of more than so many, far from zero, its mean loses
+# digits, and with them the variance: the mean is taken once more, in slots.
 LONGEST_SUM = 2**13
+# Of so many the squares lose digits as well.
+LONGEST_SQUARES = 2**16
 SLOTS = 64
 
 
@@ -28,8 +30,11 @@ def normalize(
         `(y, mean, variance)`.
     """
     matrix = x.reshape(-1, x.shape[-1])
-    form = _Long.apply if len(matrix) > LONGEST_SUM else _native
+    form = _Long.apply if len(matrix) > LONGEST_SQUARES else _native
     y, mean, variance = form(matrix, gamma, beta, epsilon)
+    if LONGEST_SUM < len(matrix) <= LONGEST_SQUARES:
+        exact = _mean(matrix.detach())
+        mean, variance = exact, variance - torch.square(mean - exact)
     return y.view(x.shape), mean, variance
 
 
