@@ -7,7 +7,7 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -330,7 +330,7 @@ class Study:
 
     def _run(
         self, name: str, parts: MakeWorker, groups: Sequence[Group], **how: Any
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         executor = load("normcraft.executors", name, what="executor")
         with self._travelling(parts, executor) as make_worker:
             job = Job(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from normcraft._core.cores import num_cores
-from normcraft._core.registry import load
-from normcraft.executors import Group, Job
+from normcraft.executors import Group
 from normcraft.records import TrialRecord, TrialSpec
 from normcraft.studies.about import About
 from normcraft.studies.interruption import Interruption
@@ -221,30 +220,26 @@ class SearchRun:
         return clock
 
     def _run_all(self, parts: Any, interruption: Interruption) -> None:
-        study = self._study
-        executor = load("normcraft.executors", self._plan.executor, what="executor")
-        here = nullcontext(parts) if executor.SHARES_MEMORY else study._travelling(parts)
+        options = self._study.options
 
         def stopping() -> bool:
             return interruption.asked or self._clock.is_over
 
         groups = self._next_groups()
-        if not groups:
-            return
-        with here as make_worker:
-            while groups and not stopping():
-                job = Job(
-                    make_worker,
-                    groups,
-                    workers=study.options.workers,
-                    trial_timeout=study.options.trial_timeout,
-                    on_epoch=self._progress.epoch,
-                    stopping=stopping,
-                    more=self._next_groups,
-                )
-                with closing(executor.run(job)) as records:
-                    self._take(records)
-                groups = self._next_groups()
+        while groups and not stopping():
+            records = self._study._run(
+                self._plan.executor,
+                parts,
+                groups,
+                workers=options.workers,
+                trial_timeout=options.trial_timeout,
+                on_epoch=self._progress.epoch,
+                stopping=stopping,
+                more=self._next_groups,
+            )
+            with closing(records):
+                self._take(records)
+            groups = self._next_groups()
 
     def _next_groups(self) -> list[Group]:
         """Trials that are needed now and have not been handed out, by length."""
