@@ -4,8 +4,9 @@
 
 Alone: forward and backward of the layer in training mode, moving averages included, as Keras's
 trainer runs it on the backend: JAX in one jitted program, TensorFlow in a graph (its default on a
-CPU), PyTorch eagerly. Beside Keras's layer run `torch.nn.BatchNorm` (where PyTorch is installed)
-and a copy of the input, eight of which are the least that forward and backward can move. In a step:
+CPU), PyTorch eagerly. Beside Keras's layer run `torch.nn.BatchNorm` (where PyTorch is the backend),
+eight copies of the input, the least that forward and backward can move, and `Identity`: what a call
+of a layer costs that does nothing. In a step:
 the blog's network (R4) at batch 32 through `fit`, plain, with Keras's layers and with ours; what
 counts is the time that they add. Every round runs each once, in an order of its own; figures are
 medians of what is found within rounds, with a 95% bootstrap interval. The backend is
@@ -188,6 +189,7 @@ def alone(rounds: int) -> list[dict[str, Any]]:
         contestants = {
             "keras": layer_pass(keras.layers.BatchNormalization(), x, gradient),
             "ours": layer_pass(BatchNormalization(), x, gradient),
+            "call": layer_pass(keras.layers.Identity(), x, gradient),
             "copies": copies(x),
             **native(x, gradient),
         }

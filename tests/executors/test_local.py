@@ -24,3 +24,9 @@ def test_no_trial_begins_after_a_stop():
     made = []
     assert list(local.run(Job(making(made), [(1, 2), (3,)], stopping=lambda: bool(made)))) == [1]
     assert list(local.run(Job(making([]), [(1,)], stopping=lambda: True))) == []
+
+
+def test_groups_that_records_make_necessary_are_trained():
+    further = iter([[(4,)], [(5,), (6,)], []])
+    job = Job(making([]), [(1, 2), (3,)], more=lambda: next(further))
+    assert list(local.run(job)) == [1, 2, 3, 4, 5, 6]

@@ -36,6 +36,13 @@ def test_every_trial_has_its_record_whatever_the_number_of_workers(workers):
     assert all(len(record.machine["core"].split(",")) == 1 for record in records)
 
 
+def test_groups_that_records_make_necessary_are_trained():
+    further = [[group("b", seed=2)], [group("a", seed=3), group("b", seed=4)]]
+    asked = lambda: further.pop(0) if further else []  # noqa: E731
+    records = run([group("a", seed=1)], workers=2, more=asked)
+    assert sorted(record.spec.seed for record in records) == [1, 2, 3, 4]
+
+
 def test_workers_have_cores_of_their_own():
     records = run([group("a/slow", seed=seed) for seed in range(2)], workers=2)
     assert len({record.machine["process"] for record in records}) == 2

@@ -75,6 +75,13 @@ def test_a_trial_that_ends_its_worker_is_a_failed_record_and_the_sweep_goes_on(
     assert re.fullmatch(reason, records[1].reason)
 
 
+def test_groups_that_records_make_necessary_are_trained(cluster):
+    further = [[group("b", seed=2)], [group("a", seed=3), group("b", seed=4)]]
+    asked = lambda: further.pop(0) if further else []  # noqa: E731
+    records = run([group("a", seed=1)], workers=2, more=asked)
+    assert sorted(record.spec.seed for record in records) == [1, 2, 3, 4]
+
+
 def test_a_trial_whose_worker_is_lost_once_runs_again(cluster, tmp_path):
     arm = f"a/once:{tmp_path / 'mark'}"
     records = run([group("a", arm, "a")], workers=1)

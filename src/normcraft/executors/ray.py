@@ -93,6 +93,8 @@ class _Sweep:
                     yield from self._hear(seat)
                 for seat in [seat for seat in self._crew if seat.seconds_left <= 0]:
                     yield self._give_up(seat, f"took longer than {self._job.trial_timeout:g} s")
+                if not self._waiting and not self._job.stopping():
+                    self._waiting.extend(self._job.more())
         finally:
             for seat in self._crew:
                 seat.end()
