@@ -169,10 +169,22 @@ def test_mixed_precision_within_its_tolerance(policy):
     assert result.inference_difference < 4 * IDENTITY[policy.removeprefix("mixed_")]
 
 
-@pytest.mark.parametrize("kind", sorted(set(kind_names()) - {"batch"}))
+KEEPING = ("batch", "batch_renorm", "ghost_batch")
+
+
+@pytest.mark.parametrize("kind", KEEPING)
+def test_every_kind_that_keeps_statistics_can_be_calibrated(kind):
+    result = insert_normalization(small(), "before_activation", kind=kind, calibrate=X[:, 0, 0])
+    assert [name for _, name in result.inserted] == [kind] * len(result.inserted)
+    assert result.inserted
+    assert result.inference_difference < IDENTITY["float32"]
+
+
+@pytest.mark.parametrize("kind", sorted(set(kind_names()) - set(KEEPING)))
 def test_kinds_without_statistics_cannot_be_calibrated(kind):
     model = small()
-    with untouched(model), pytest.raises(InputError, match="a kind that keeps statistics: batch"):
+    able = ", ".join(KEEPING)
+    with untouched(model), pytest.raises(InputError, match=f"that keeps statistics: {able}"):
         insert_normalization(model, "before_activation", kind=kind, calibrate=X)
 
 
