@@ -1,6 +1,6 @@
 """The published JSON schemas say what the store and the records really hold.
 
-`python tests/test_schemas.py` writes them anew after a change of `records.py`.
+`python tests/test_schemas.py` writes them anew after a change of `records`.
 """
 
 from __future__ import annotations
