@@ -15,6 +15,7 @@ from normcraft.data import from_arrays
 from normcraft.recipes import Reference, load_model
 from normcraft.studies import Budget, Grid, Options, Study
 from normcraft.studies.best_models import Candidates
+from normcraft.studies.hand_out import travelling
 from normcraft.studies.packing import each_array
 from normcraft.studies.shipping import Parcel, unpacked
 from studies.test_packing import OWN_FILE
@@ -43,7 +44,7 @@ def shipped(planned, tmp_path):
     from normcraft.executors import ray
 
     parts = planned._parts(Candidates(tmp_path / "models", 1))
-    with planned._travelling(parts, ray) as worker:
+    with travelling(parts, ray, planned._own_objects()) as worker:
         # As from an object store: a copy that cannot be written to.
         content = pickle.dumps(worker)
     return read_only(pickle.loads(content))

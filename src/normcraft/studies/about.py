@@ -47,3 +47,9 @@ class About:
             All fields by name.
         """
         return asdict(self)
+
+    @property
+    def judging(self) -> dict[str, Any]:
+        """What scores are judged by, as `summarize` takes it."""
+        names = ("baseline", "higher_is_better", "smallest_effect", "as_fraction", "metric")
+        return {name: getattr(self, name) for name in names}

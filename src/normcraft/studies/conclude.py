@@ -69,15 +69,7 @@ def _judged(
             "no trial has ended yet", "cannot_tell", None, about.baseline, None, None, None
         )
         return nothing, ()
-    return summarize(
-        arms,
-        records,
-        baseline=about.baseline,
-        higher_is_better=about.higher_is_better,
-        smallest_effect=about.smallest_effect,
-        as_fraction=about.as_fraction,
-        metric=about.metric,
-    )
+    return summarize(arms, records, **about.judging)
 
 
 def read_study(

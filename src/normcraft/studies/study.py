@@ -6,11 +6,8 @@ import hashlib
 import json
 import math
 import re
-import shutil
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any
 
 import keras
@@ -19,8 +16,8 @@ import numpy as np
 from normcraft._core.errors import InputError, unknown_name
 from normcraft._core.registry import load
 from normcraft.data import Dataset, Stream, take
-from normcraft.executors import Group, Job, local
-from normcraft.records import Arm, Summary, TrialRecord, TrialSpec
+from normcraft.executors import Group, local
+from normcraft.records import Arm, TrialRecord, TrialSpec
 from normcraft.studies.about import About
 from normcraft.studies.arms import baseline_of, build_arms, custom_objects
 from normcraft.studies.auto import resolve_auto, variants_of
@@ -28,12 +25,12 @@ from normcraft.studies.best_models import BestModels, Candidates
 from normcraft.studies.conclude import conclude
 from normcraft.studies.design import Budget, Grid
 from normcraft.studies.digests import model_digest, weights_digest
+from normcraft.studies.hand_out import hand_out
 from normcraft.studies.interruption import Interruption
 from normcraft.studies.options import Options
-from normcraft.studies.packing import pack
 from normcraft.studies.plan import MEASURED, Plan, groups_of, make_plan
 from normcraft.studies.progress import Progress
-from normcraft.studies.shipping import ship, unpacked
+from normcraft.studies.result import StudyResult
 from normcraft.studies.store import FINAL, Store
 from normcraft.studies.worker import MakeWorker
 from normcraft.surgery import place
@@ -49,28 +46,9 @@ from normcraft.trainers import (
 from normcraft.trainers.optimizer import initial_learning_rate
 from normcraft.trainers.provenance import backend_version
 
-__all__ = ["Study", "StudyResult"]
+__all__ = ["Study"]
 
 NUMERICS = 2
-
-
-@dataclass(frozen=True, eq=False)
-class StudyResult:
-    """What a study gave.
-
-    Attributes:
-        summary: Verdict and table.
-        arms: The arms.
-        records: All records, in the order of the plan.
-        best_models: Path of the best model of each arm that was finished once, by arm name.
-        custom_objects: The user's own classes and functions that those models name.
-    """
-
-    summary: Summary
-    arms: tuple[Arm, ...]
-    records: tuple[TrialRecord, ...]
-    best_models: dict[str, Path]
-    custom_objects: dict[str, Any]
 
 
 class Study:
@@ -307,7 +285,7 @@ class Study:
             return Plan(**known) if executor == "auto" else Plan(**{**known, "executor": executor})
         if self.trainer != "fused" or not waiting:
             return Plan("local" if executor == "auto" else executor)
-        return make_plan(executor, parts, waiting, self._run)
+        return make_plan(executor, parts, waiting, self.hand_out)
 
     def _train(
         self,
@@ -318,7 +296,7 @@ class Study:
         interruption: Interruption,
     ) -> Iterator[TrialRecord]:
         if waiting:
-            yield from self._run(
+            yield from self.hand_out(
                 plan.executor,
                 parts,
                 groups_of(waiting, plan.together),
@@ -328,37 +306,16 @@ class Study:
                 stopping=lambda: interruption.asked,
             )
 
-    def _run(
-        self, name: str, parts: MakeWorker, groups: Sequence[Group], **how: Any
+    def hand_out(
+        self, executor_name: str, parts: MakeWorker, groups: Sequence[Group], **how: Any
     ) -> Generator[Any, None, None]:
-        executor = load("normcraft.executors", name, what="executor")
-        with self._travelling(parts, executor) as make_worker:
-            job = Job(
-                make_worker,
-                groups,
-                address=self.options.ray_address,
-                resources=self.options.worker_resources or {},
-                **how,
-            )
-            with closing(executor.run(job)) as records:
-                for came in records:
-                    yield unpacked(came, parts.candidates)
+        """Runs groups of this study's trials: `normcraft.studies.hand_out`.
 
-    @contextmanager
-    def _travelling(self, parts: MakeWorker, executor: Any) -> Iterator[Any]:
-        # What makes the worker where trials run: for processes as files in a folder of ours, for
-        # other machines as one value.
-        if executor.SHARES_MEMORY:
-            yield parts
-            return
-        folder = parts.candidates.folder / "travelling"
-        shutil.rmtree(folder, ignore_errors=True)  # a run that was killed may have left one
-        folder.mkdir(parents=True)
-        try:
-            packed = pack(parts, self._own_objects(), folder)
-            yield packed if executor.SHARES_FILES else ship(packed)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        Returns:
+            What comes of each, as it comes.
+        """
+        own = self._own_objects()
+        return hand_out(executor_name, parts, groups, options=self.options, own_objects=own, **how)
 
     def _own_objects(self) -> dict[str, Any]:
         return {

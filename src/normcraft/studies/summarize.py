@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, nan
 from statistics import fmean, median
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from normcraft.studies.selection import FloatArray, chosen_rates, chosen_values
 from normcraft.studies.signflip import Interval, mean_interval
 from normcraft.studies.verdict import Comparison, Metric, compare_with_baseline, decide
 
-__all__ = ["result_of", "summarize"]
+__all__ = ["line_of", "result_of", "summarize"]
 
 Trials = Mapping[tuple[str, int, float], TrialRecord]
 
@@ -179,22 +179,39 @@ def result_of(record: TrialRecord | None, *, as_trained: bool = False) -> float:
     return value if value is not None and isfinite(value) else nan
 
 
+def line_of(arm: Arm, own: Sequence[TrialRecord], **figures: Any) -> ArmSummary:
+    """The line of an arm in the table.
+
+    Args:
+        arm: The arm.
+        own: Its records.
+        **figures: What its scores say: the other fields of the line.
+
+    Returns:
+        The line.
+    """
+    outcomes = Counter(record.outcome for record in own)
+    times = [one.step_milliseconds for one in own if one.step_milliseconds is not None]
+    kept = ("name", "placement", "kind", "activation", "batch_size", "parameters", "foldable")
+    return ArmSummary(
+        **{name: getattr(arm, name) for name in kept},
+        outcomes={outcome: outcomes[outcome] for outcome in get_args(Outcome)},
+        step_milliseconds=median(times) if times else None,
+        **figures,
+    )
+
+
 def _summary(
     arm: Arm, table: _Table, baseline: str, comparison: Comparison | None, level: float
 ) -> ArmSummary:
     own = [record for (name, _, _), record in table.trials.items() if name == arm.name]
-    outcomes = Counter(record.outcome for record in own)
-    times = [one.step_milliseconds for one in own if one.step_milliseconds is not None]
     chosen = table.chosen(arm.name)
     judged = [table.trials[arm.name, *key] for key in zip(table.seeds, chosen, strict=True)]
     as_trained = [result_of(one, as_trained=True) for one in judged]
     tests = [one.test_score for one in judged if one.test_score is not None]
-    return ArmSummary(
-        name=arm.name,
-        placement=arm.placement,
-        kind=arm.kind,
-        activation=arm.activation,
-        batch_size=arm.batch_size,
+    return line_of(
+        arm,
+        own,
         learning_rate=max(table.rates, key=chosen.count),
         mean=table.mean(arm.name),
         interval=table.interval(arm.name, level),
@@ -205,10 +222,6 @@ def _summary(
         p_value=comparison.p_value if comparison else None,
         probability_better=_share_better(table, arm.name, baseline) if comparison else None,
         seeds=len(table.seeds),
-        outcomes={outcome: outcomes[outcome] for outcome in get_args(Outcome)},
-        step_milliseconds=median(times) if times else None,
-        parameters=arm.parameters,
-        foldable=arm.foldable,
         by_learning_rate=tuple(zip(table.rates, table.rate_means(arm.name), strict=True)),
         outcome=comparison.outcome if comparison else None,
     )

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from math import isfinite
-from statistics import median
-from typing import get_args
 
 from normcraft.records import (
     Arm,
     ArmSummary,
-    Outcome,
     SearchedArm,
     SearchedRung,
     SearchSummary,
@@ -28,7 +24,7 @@ from normcraft.studies.search.looks import LEVEL
 from normcraft.studies.search.pairs import Pairs
 from normcraft.studies.search.standing import Standing
 from normcraft.studies.search.words import left_at, not_confirmed, stage_of
-from normcraft.studies.summarize import result_of, summarize
+from normcraft.studies.summarize import line_of, result_of, summarize
 from normcraft.studies.verdict import Metric, decide, judged
 
 __all__ = ["cell_of", "chosen_arm", "conclude_search", "scores_of", "verdict_of"]
@@ -252,15 +248,7 @@ def _line(
     both = [baseline] if candidate == stage.baseline else [baseline, arm]
     if not fresh:
         return line
-    found = summarize(
-        both,
-        fresh,
-        baseline=baseline.name,
-        higher_is_better=about.higher_is_better,
-        smallest_effect=about.smallest_effect,
-        as_fraction=about.as_fraction,
-        metric=about.metric,
-    )[1][-1]
+    found = summarize(both, fresh, **about.judging)[1][-1]
     return _with_verdict(replace(found, outcomes=line.outcomes), candidate, standing)
 
 
@@ -283,28 +271,18 @@ def _with_verdict(line: ArmSummary, candidate: Candidate, standing: Standing | N
 
 
 def _bare(arm: Arm, own: Sequence[TrialRecord], searched: SearchedArm) -> ArmSummary:
-    outcomes = Counter(record.outcome for record in own)
-    times = [one.step_milliseconds for one in own if one.step_milliseconds is not None]
     rate = searched.learning_rate
-    return ArmSummary(
-        name=arm.name,
-        placement=arm.placement,
-        kind=arm.kind,
-        activation=arm.activation,
-        batch_size=arm.batch_size,
+    none = dict.fromkeys(
+        (
+            *("mean", "interval", "as_trained_mean", "test_mean", "difference"),
+            *("difference_interval", "p_value", "probability_better"),
+        )
+    )
+    return line_of(
+        arm,
+        own,
         learning_rate=rate if rate is not None else 0.0,
-        mean=None,
-        interval=None,
-        as_trained_mean=None,
-        test_mean=None,
-        difference=None,
-        difference_interval=None,
-        p_value=None,
-        probability_better=None,
         seeds=0,
-        outcomes={outcome: outcomes[outcome] for outcome in get_args(Outcome)},
-        step_milliseconds=median(times) if times else None,
-        parameters=arm.parameters,
-        foldable=arm.foldable,
         by_learning_rate=(),
+        **none,
     )

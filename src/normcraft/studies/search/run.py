@@ -32,7 +32,8 @@ from normcraft.studies.store import FINAL, Store
 from normcraft.studies.verdict import Metric
 
 if TYPE_CHECKING:
-    from normcraft.studies.study import Study, StudyResult
+    from normcraft.studies.result import StudyResult
+    from normcraft.studies.study import Study
 
 __all__ = ["SearchRun"]
 
@@ -227,7 +228,7 @@ class SearchRun:
 
         groups = self._next_groups()
         while groups and not stopping():
-            records = self._study._run(
+            records = self._study.hand_out(
                 self._plan.executor,
                 parts,
                 groups,
