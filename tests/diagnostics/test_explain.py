@@ -11,6 +11,7 @@ from keras import layers, ops
 
 from normcraft._core.errors import InputError, SurgeryError
 from normcraft.diagnostics import explain_model
+from normcraft.layers import BatchNormalization, GhostBatchNormalization
 from normcraft.surgery import place
 from strategies import randomise, untouched
 from tolerances import assert_close
@@ -508,3 +509,42 @@ def test_placed_normalization_is_where_the_site_was():
     bias = ops.convert_to_numpy(model.layers[0].bias)
     assert_close(np.asarray(layer.mean) + bias, before.mean)
     assert_close(layer.variance, before.variance)
+
+
+@needs_training
+@pytest.mark.parametrize("size", [8, 12, 64])
+def test_ghost_batches_are_explained_part_by_part(size):
+    chain = [keras.Input((4,)), GhostBatchNormalization(size, name="n"), layers.Dense(2)]
+    model, x = trained(keras.Sequential(chain))
+    (layer,) = explain_model(model, x[0]).layers
+    rows = first(x)[0].astype("float64")
+    parts = [rows[start : start + size] for start in range(0, 32, size)]
+    assert (layer.kind, layer.effective_samples) == ("ghost_batch", min(size, 32))
+    assert layer.statistics == 4 * len(parts)
+    normalized = np.concatenate([(p - p.mean(0)) / np.sqrt(p.var(0) + 1e-3) for p in parts])
+    assert layer.normalized.std == pytest.approx(normalized.std(), rel=1e-4)
+    assert layer.initial_weight == pytest.approx(0.99**24)
+
+
+@needs_training
+@pytest.mark.parametrize("settings", [{"debiased": True}, {"momentum": None}])
+def test_averages_without_initial_values_have_none_left(settings):
+    chain = [keras.Input((4,)), BatchNormalization(name="n", **settings), layers.Dense(2)]
+    model, x = trained(keras.Sequential(chain))
+    found = explain_model(model, x[0])
+    (layer,) = found.layers
+    assert (layer.initial_weight, layer.settled_step) == (0.0, 1)
+    assert layer.moving_mean == pytest.approx(ops.convert_to_numpy(model.layers[0].moving_mean))
+    assert not [finding for finding in layer.findings if "initial values" in str(finding)]
+    (before,) = explain_model(model, x[0], steps=0).layers
+    assert before.initial_weight == 1.0
+
+
+@needs_training
+@pytest.mark.parametrize("ours", [True, False])
+def test_inside_time_distributed_ours_is_explained_over_all_steps(ours):
+    kind = BatchNormalization if ours else layers.BatchNormalization
+    wrapped = layers.TimeDistributed(kind(), name="n")
+    model, x = trained(keras.Sequential([keras.Input((3, 2)), wrapped, layers.Dense(2)]))
+    (layer,) = explain_model(model, x[0]).layers
+    assert layer.effective_samples == (96 if ours else 32)

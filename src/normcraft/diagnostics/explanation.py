@@ -48,7 +48,8 @@ class LayerExplanation:
         statistics: How many statistics these rows give.
         statistic_mean: Lowest, middle and highest mean among them.
         statistic_std: Lowest, middle and highest standard deviation.
-        momentum: Momentum of its moving averages; None where it keeps none.
+        momentum: Momentum of its moving averages; None where it keeps none, and where all batches
+            weigh the same.
         initial_weight: Weight that initial values have left in them: momentum^steps; None without
             moving averages, or where nobody knows the steps.
         settled_step: The step from which on that is under 1%.

@@ -80,10 +80,10 @@ def _values(layer: LayerExplanation) -> Iterator[_Finding]:
 
 
 def _mode(layer: LayerExplanation) -> Iterator[_Finding]:
-    if layer.mode == "frozen" and layer.momentum is not None:
+    if layer.mode == "frozen" and layer.moving_mean is not None:
         sentence = "frozen: it works on its moving statistics in training as well, and they stay"
         yield _Finding("frozen", 0, sentence)
-    if layer.mode == "frozen" and layer.momentum is None:
+    if layer.mode == "frozen" and layer.moving_mean is None:
         yield _Finding("frozen", 0, "frozen: its scale and shift are not trained")
     if layer.mode == "inference":
         sentence = "training=False is baked into its call: it never works on a batch's statistics"
@@ -92,7 +92,7 @@ def _mode(layer: LayerExplanation) -> Iterator[_Finding]:
 
 def _statistics(layer: LayerExplanation) -> Iterator[_Finding]:
     # Where none are taken from the batch, there is nothing to say about them.
-    if layer.momentum is not None and layer.mode != "training":
+    if layer.moving_mean is not None and layer.mode != "training":
         return
     if layer.effective_samples < FEW_SAMPLES:
         yield _Finding("samples", -layer.effective_samples, _few(layer.effective_samples))
@@ -108,7 +108,7 @@ def _few(number: float) -> str:
 
 def _epsilon(layer: LayerExplanation) -> str:
     share, number = layer.epsilon_over_tenth or 0.0, layer.statistics
-    noun = "statistic" if layer.momentum is None else "channel"
+    noun = "statistic" if layer.moving_mean is None else "channel"
     which = f"every {noun}" if share == 1 else f"{round(share * number)} of {number} {noun}s"
     worst = layer.epsilon_share or 0.0
     size = f"{worst:.2g} times it in the worst" if math.isfinite(worst) else "some have none at all"

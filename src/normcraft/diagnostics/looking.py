@@ -20,7 +20,12 @@ from normcraft.diagnostics.steps import (
     unscaled,
 )
 from normcraft.diagnostics.walk import INFERENCE, Passing
-from normcraft.diagnostics.warm_up import initial_weight, settled_step
+from normcraft.diagnostics.warm_up import (
+    initial_weight,
+    keeps_averages,
+    settled_step,
+    weighing,
+)
 from normcraft.graph import unwrapped
 from normcraft.kinds import kind_of
 from normcraft.surgery.differences import moved_by
@@ -137,16 +142,16 @@ def _received(place: Place, tensors: tuple[Any, ...], mask: Array | None) -> dic
 
 
 def _moving(inner: Any, steps: int | None) -> dict[str, Any]:
-    if not _is_batch(inner):
+    if not keeps_averages(inner):
         names = ("moving_mean", "moving_variance", "momentum", "initial_weight", "settled_step")
         return dict.fromkeys(names)
     mean, variance = map(keras.ops.convert_to_numpy, (inner.moving_mean, inner.moving_variance))
     return {
         "moving_mean": _listed(np.asarray(mean, "float64")),
         "moving_variance": _listed(np.asarray(variance, "float64")),
-        "momentum": float(inner.momentum),
-        "initial_weight": None if steps is None else initial_weight(inner.momentum, steps),
-        "settled_step": settled_step(inner.momentum),
+        "momentum": inner.momentum,
+        "initial_weight": None if steps is None else initial_weight(weighing(inner), steps),
+        "settled_step": settled_step(weighing(inner)),
     }
 
 
@@ -158,20 +163,16 @@ def _gaps(place: Place, tensors: tuple[Any, ...], mask: Array | None) -> dict[st
 
 
 def _own_gap(place: Place, passing: Passing, mask: Array | None) -> float:
-    if not _is_batch(unwrapped(passing.layer)) or place.call.training is not None:
+    if not keeps_averages(unwrapped(passing.layer)) or place.call.training is not None:
         return 0.0
     return _gaps(place, (passing.gave[0], passing.again(INFERENCE)), mask)["train_inference_gap"]
-
-
-def _is_batch(inner: Any) -> bool:
-    return isinstance(inner, keras.layers.BatchNormalization)
 
 
 def _mode(place: Place) -> Mode:
     layer = place.call.layer
     if not layer.trainable:
         return "frozen"
-    fixed = place.call.training is False and _is_batch(unwrapped(layer))
+    fixed = place.call.training is False and keeps_averages(unwrapped(layer))
     return "inference" if fixed else "training"
 
 

@@ -22,7 +22,13 @@ from normcraft.diagnostics.explanation import Explanation
 from normcraft.diagnostics.inputs import first_rows
 from normcraft.diagnostics.monitor_record import LayerRecord, MonitorRecord
 from normcraft.diagnostics.places import places_of
-from normcraft.diagnostics.warm_up import LITTLE, initial_weight, settled_step
+from normcraft.diagnostics.warm_up import (
+    LITTLE,
+    initial_weight,
+    keeps_averages,
+    settled_step,
+    weighing,
+)
 from normcraft.graph import LayerGraph, is_normalization, unwrapped
 from normcraft.trainers.randomness import kept_stream
 
@@ -166,15 +172,15 @@ class Monitor(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _young(self, step: int) -> str | None:
         young = [
-            (initial_weight(layer.momentum, step), layer)
+            (initial_weight(weighing(layer), step), layer)
             for layer in self._normalization
-            if getattr(layer, "momentum", None) is not None and layer.trainable
+            if keeps_averages(layer) and layer.trainable
         ]
         young = [one for one in young if one[0] > LITTLE]
         if not young:
             return None
         weight, layer = max(young, key=lambda one: one[0])
-        settled = settled_step(layer.momentum)
+        settled = settled_step(weighing(layer))
         until = "" if settled is None else f", under 1% from step {settled} on"
         names = _names([layer.name for _, layer in young])
         return (
@@ -251,14 +257,14 @@ def _kept_randomness() -> Iterator[None]:
 
 def _of_weights(place: Any, step: int) -> LayerRecord:
     layer = unwrapped(place.call.layer)
-    keeps = getattr(layer, "momentum", None) is not None
+    keeps = keeps_averages(layer)
     moving = (layer.moving_mean, layer.moving_variance) if keeps else (None, None)
     mean, variance = (
         None if v is None else tuple(keras.ops.convert_to_numpy(v).astype("float64").tolist())
         for v in moving
     )
     mode = None if place.placement else "training" if layer.trainable else "frozen"
-    weight = initial_weight(layer.momentum, step) if keeps else None
+    weight = initial_weight(weighing(layer), step) if keeps else None
     return LayerRecord(place.call.site, mode, weight, mean, variance)
 
 

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 
 from normcraft.graph import unwrapped
+from normcraft.layers import BatchNormalization, GhostBatchNormalization
+from normcraft.moments import reference
 
 __all__ = ["Steps", "channel_moments", "learned", "normalization_steps", "seen", "unscaled"]
 
@@ -22,7 +24,8 @@ class Steps:
     Attributes:
         mean: Mean of each statistic, each once; zero for RMS normalization.
         variance: Biased variance, likewise; the mean square for RMS normalization.
-        count: Values behind each statistic.
+        count: Values behind each statistic; behind those of the fullest part where the batch is
+            taken in parts.
         normalized: (x − mean) / √(variance + ε).
         scaled: γ·normalized + β.
     """
@@ -97,12 +100,15 @@ def normalization_steps(layer: Any, x: Array, mask: Array | None) -> Steps:
         The steps.
     """
     inner = unwrapped(layer)
-    mean, variance, count = _statistics(layer, inner, x, mask)
-    normalized = (x - mean) / np.sqrt(variance + inner.epsilon)
+    if isinstance(inner, GhostBatchNormalization):
+        mean, variance, count, normalized = _by_part(inner, x, mask)
+    else:
+        mean, variance, count = _statistics(layer, inner, x, mask)
+        normalized = (x - mean) / np.sqrt(variance + inner.epsilon)
+        mean, variance = _each_once(inner, mean), _each_once(inner, variance)
     scale, shift = (_spread(value, inner, x.ndim) for value in learned(layer))
     scaled = normalized if scale is None else normalized * scale
     scaled = scaled if shift is None else scaled + shift
-    mean, variance = _each_once(inner, mean), _each_once(inner, variance)
     return Steps(mean, variance, count, normalized, scaled)
 
 
@@ -143,7 +149,11 @@ def unscaled(layer: Any, y: Array) -> Array:
 
 def _statistics(layer: Any, inner: Any, x: Array, mask: Array | None) -> tuple[Array, Array, float]:
     if isinstance(inner, keras.layers.BatchNormalization):
-        return _by_batch(layer is not inner, inner.axis, x, mask)
+        # TimeDistributed hands over one step after another; ours takes the statistics of all.
+        wrapped = layer is not inner
+        axis = inner.axis + (wrapped and inner.axis >= 0)
+        each_step = wrapped and not isinstance(inner, BatchNormalization)
+        return _by_batch(each_step, axis, x, mask)
     if isinstance(inner, keras.layers.GroupNormalization):
         return _by_group(inner, x)
     axes = tuple(_axes(inner, x.ndim))
@@ -155,11 +165,18 @@ def _statistics(layer: Any, inner: Any, x: Array, mask: Array | None) -> tuple[A
     return mean, np.square(x - mean).mean(axis=axes, keepdims=True), count
 
 
+def _by_part(
+    layer: GhostBatchNormalization, x: Array, mask: Array | None
+) -> tuple[Array, Array, float, Array]:
+    form = {"virtual_batch_size": layer.virtual_batch_size, "epsilon": layer.epsilon}
+    found = reference.ghost_batch_norm(x, axis=layer.axis, mask=mask, **form)
+    return found.mean, found.variance, float(found.count.max()), found.y
+
+
 def _by_batch(
     each_step: bool, axis: int, x: Array, mask: Array | None
 ) -> tuple[Array, Array, float]:
-    # TimeDistributed calls it once for each step, on that step alone, and without a mask.
-    axis = axis if axis < 0 or not each_step else axis + 1
+    # Each step is then normalized alone, and without a mask.
     if each_step:
         parts = [
             channel_moments(x[:, t], None, axis if axis < 0 else axis - 1)

@@ -3,12 +3,47 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 
-__all__ = ["LITTLE", "initial_weight", "recorded_steps", "settled_step"]
+__all__ = [
+    "LITTLE",
+    "initial_weight",
+    "keeps_averages",
+    "recorded_steps",
+    "settled_step",
+    "weighing",
+]
 
 LITTLE = 0.01
+
+
+def keeps_averages(layer: Any) -> bool:
+    """Whether a layer keeps moving averages.
+
+    Returns:
+        True for batch normalization of every kind.
+    """
+    return isinstance(layer, keras.layers.BatchNormalization)
+
+
+def weighing(layer: Any) -> float:
+    """The momentum by which a layer's averages leave their initial values behind.
+
+    Args:
+        layer: Batch normalization, Keras's or ours.
+
+    Returns:
+        Its momentum; 0 where the first batch takes the place of the initial values, with
+        `debiased=True` and with `momentum=None`.
+
+    Example:
+        >>> weighing(keras.layers.BatchNormalization(momentum=0.9))
+        0.9
+    """
+    corrected = layer.momentum is None or getattr(layer, "debiased", False)
+    return 0.0 if corrected else float(layer.momentum)
 
 
 def initial_weight(momentum: float, steps: int) -> float:
@@ -18,7 +53,7 @@ def initial_weight(momentum: float, steps: int) -> float:
     beginning, so momentumˢᵗᵉᵖˢ of the initial value is left.
 
     Args:
-        momentum: The layer's momentum, as Keras means it: the share that is kept.
+        momentum: As `weighing` gives it: the share that is kept.
         steps: Training steps so far.
 
     Returns:
@@ -35,7 +70,7 @@ def settled_step(momentum: float) -> int | None:
     """The step after which the initial values weigh less than 1%.
 
     Args:
-        momentum: The layer's momentum.
+        momentum: As `weighing` gives it.
 
     Returns:
         A number of steps; None where they never do.

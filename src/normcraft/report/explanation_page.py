@@ -10,7 +10,14 @@ from typing import Any
 from normcraft.diagnostics.explanation import Explanation, LayerExplanation
 from normcraft.diagnostics.shift_record import Shift
 from normcraft.report.escape import visible
-from normcraft.report.explanation_text import centred, circumstances, figure, layer_heading, share
+from normcraft.report.explanation_text import (
+    centred,
+    channel_columns,
+    circumstances,
+    figure,
+    layer_heading,
+    share,
+)
 from normcraft.report.plots import histogram, lines, span_of
 from normcraft.report.templates import template
 
@@ -79,7 +86,7 @@ def page_of(
         notes=[visible(note) for note in explanation.notes],
         rows=[_row(layer, layers) for layer in layers],
         any_epsilon=not _are_sites(layers),
-        any_weight=any(layer.momentum is not None for layer in layers),
+        any_weight=any(layer.moving_mean is not None for layer in layers),
         outputs=[_output(one, explanation.rows) for one in explanation.outputs],
         courses=courses,
         courses_title=courses_title,
@@ -151,10 +158,10 @@ def _facts(layer: LayerExplanation) -> list[tuple[str, str]]:
     if layer.epsilon is not None:
         over = share(layer.epsilon_over_tenth)
         facts += [("ε", f"{layer.epsilon:g}"), ("ε a tenth of the variance or more in", over)]
-    if layer.momentum is not None:
+    if layer.moving_mean is not None:
         settled = "never" if layer.settled_step is None else f"{layer.settled_step:,}"
         facts += [
-            ("momentum", f"{layer.momentum:g}"),
+            ("momentum", "cumulative" if layer.momentum is None else f"{layer.momentum:g}"),
             ("weight of initial values", share(layer.initial_weight)),
             ("under 1% from step", settled),
         ]
@@ -188,13 +195,7 @@ def _moments(one: Any) -> str:
 
 
 def _columns(layer: LayerExplanation) -> dict[str, tuple[float, ...]]:
-    columns = {
-        "mean": layer.mean,
-        "variance": layer.variance,
-        "moving mean": layer.moving_mean,
-        "moving variance": layer.moving_variance,
-        "γ": layer.scale,
-        "β": layer.shift,
+    columns = channel_columns(layer) | {
         "mean at inference": layer.inference_mean,
         "variance at inference": layer.inference_variance,
     }

@@ -219,8 +219,16 @@ def _drawn(values: Distribution) -> tuple[str, str, str, str]:
     return figure(values.low, 2), bars, figure(values.high, 2), moments
 
 
-def _channels(layer: LayerExplanation) -> Table:
-    columns = {
+def channel_columns(layer: LayerExplanation) -> dict[str, tuple[float, ...] | None]:
+    """What there is to say of each channel, by heading.
+
+    Args:
+        layer: A layer.
+
+    Returns:
+        A number a channel under each heading; None where there is none.
+    """
+    return {
         "mean": layer.mean,
         "variance": layer.variance,
         "moving mean": layer.moving_mean,
@@ -228,7 +236,10 @@ def _channels(layer: LayerExplanation) -> Table:
         "γ": layer.scale,
         "β": layer.shift,
     }
-    shown = {head: values for head, values in columns.items() if values is not None}
+
+
+def _channels(layer: LayerExplanation) -> Table:
+    shown = {head: one for head, one in channel_columns(layer).items() if one is not None}
     grid = Table.grid(padding=(0, 2, 0, 0))
     for head in ("channel", *shown):
         grid.add_column(Text(head), justify="right")
