@@ -10,27 +10,10 @@ from keras import layers, ops
 from normcraft._core.errors import InputError, SurgeryError
 from normcraft.kinds import batch
 from normcraft.surgery import StatisticsProbe, recalibrate
+from populations import check, data, moments
 from strategies import arrays, digest, outputs, randomise, recipes, same, untouched, weights_by_path
 
 BatchNormalization = layers.BatchNormalization
-
-
-def data(*shape, mean=0.7, std=1.5, seed=0):
-    return np.random.default_rng(seed).normal(mean, std, shape).astype("float32")
-
-
-def moments(values, axis=-1):
-    """Mean and biased variance of each channel over everything else, in float64."""
-    flat = np.moveaxis(np.asarray(values, "float64"), axis, -1)
-    flat = flat.reshape(-1, flat.shape[-1])
-    return flat.mean(axis=0), flat.var(axis=0)
-
-
-def check(layer, expected, relative=1e-5):
-    mean, variance = batch.statistics(layer)
-    scale = np.sqrt(expected[1]) + np.abs(expected[0])
-    np.testing.assert_allclose(mean / scale, expected[0] / scale, rtol=0, atol=relative)
-    np.testing.assert_allclose(variance, expected[1], rtol=relative, atol=1e-9)
 
 
 def single(shape=(3,), **config):
@@ -192,7 +175,7 @@ def test_statistics_that_the_layer_cannot_hold_are_refused():
 
 
 @pytest.mark.parametrize("layerwise", [False, True])
-def test_streams_of_a_shared_layer_are_one_population(layerwise):
+def test_streams_of_a_shared_layer_are_one_moments(layerwise):
     one, other = keras.Input((3,)), keras.Input((3,))
     layer = BatchNormalization(name="n")
     model = randomise(keras.Model([one, other], [layer(one), layer(other)]))

@@ -9,28 +9,12 @@ from keras import layers
 
 from normcraft._core.errors import InputError
 from normcraft.graph import LayerGraph
-from normcraft.kinds import batch
 from normcraft.surgery import keeps_statistics, recalibrate
 from normcraft.surgery.levels import levels
+from populations import check, data, moments
 from strategies import arrays, outputs, randomise, recipes, same, untouched
 
 BatchNormalization = layers.BatchNormalization
-
-
-def data(*shape, seed=0):
-    return np.random.default_rng(seed).normal(0.7, 1.5, shape).astype("float32")
-
-
-def moments(values):
-    flat = np.asarray(values, "float64").reshape(-1, np.shape(values)[-1])
-    return flat.mean(axis=0), flat.var(axis=0)
-
-
-def check(layer, expected, relative=1e-5):
-    mean, variance = batch.statistics(layer)
-    scale = np.sqrt(expected[1]) + np.abs(expected[0])
-    np.testing.assert_allclose(mean / scale, expected[0] / scale, rtol=0, atol=relative)
-    np.testing.assert_allclose(variance, expected[1], rtol=relative, atol=1e-9)
 
 
 class Reference:

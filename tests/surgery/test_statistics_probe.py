@@ -10,26 +10,9 @@ from normcraft._core.errors import SurgeryError
 from normcraft.kinds import batch
 from normcraft.surgery import StatisticsProbe
 from normcraft.surgery.probe import even_batch_size
+from populations import check, data, moments
 from strategies import arrays, batch_for, digest, outputs, randomise, recipes
 from tolerances import assert_close
-
-
-def data(*shape, mean=0.7, std=1.5, seed=0):
-    return np.random.default_rng(seed).normal(mean, std, shape).astype("float32")
-
-
-def population(values, axis=-1):
-    """Mean and biased variance of each channel over everything else, in float64."""
-    values = np.moveaxis(np.asarray(values, "float64"), axis, -1)
-    flat = values.reshape(-1, values.shape[-1])
-    return flat.mean(axis=0), flat.var(axis=0)
-
-
-def check(layer, expected, relative=1e-5):
-    mean, variance = batch.statistics(layer)
-    scale = np.sqrt(expected[1]) + np.abs(expected[0])
-    np.testing.assert_allclose(mean / scale, expected[0] / scale, rtol=0, atol=relative)
-    np.testing.assert_allclose(variance, expected[1], rtol=relative, atol=1e-9)
 
 
 def estimate(model, x):
@@ -43,7 +26,7 @@ def test_one_layer_gets_the_moments_of_the_whole_data(shape, axis):
     model = randomise(keras.Sequential([keras.Input(shape), layer]))
     x = data(300, *shape)
     estimate(model, x)
-    check(layer, population(x, axis))
+    check(layer, moments(x, axis))
 
 
 @pytest.mark.parametrize("size", [1, 2, 255, 256, 257, 515])
@@ -52,7 +35,7 @@ def test_the_last_batch_weighs_what_it_holds(size):
     model = randomise(keras.Sequential([keras.Input((3,)), layer]))
     x = data(size, 3) + np.linspace(0, 9, size, dtype="float32")[:, None]
     estimate(model, x)
-    check(layer, population(x))
+    check(layer, moments(x))
 
 
 def test_even_batches_hold_everything():
@@ -68,7 +51,7 @@ def test_data_far_from_zero_lose_no_digits():
     model = keras.Sequential([keras.Input((3,)), layer])
     x = data(1000, 3, mean=1000, std=1)
     estimate(model, x)
-    check(layer, population(x))
+    check(layer, moments(x))
 
 
 def two_layers():
@@ -102,8 +85,8 @@ def test_two_layers_agree_with_the_algorithm_written_out_in_numpy():
         h = (z - z.mean(axis=0)) / np.sqrt(z.var(axis=0) + first.epsilon) * gamma + beta
         after.append(np.tanh(h) @ w["b"][0] + w["b"][1])
     estimate(model, x)
-    check(first, population(np.concatenate(before)))
-    check(model.get_layer("second"), population(np.concatenate(after)), 5e-5)
+    check(first, moments(np.concatenate(before)))
+    check(model.get_layer("second"), moments(np.concatenate(after)), 5e-5)
 
 
 def test_the_probe_serves_other_weights_without_being_built_again():
@@ -114,7 +97,7 @@ def test_the_probe_serves_other_weights_without_being_built_again():
     randomise(model, 5)
     probe.update(x)
     kernel, bias = (v.astype("float64") for v in arrays(model.get_layer("a").weights))
-    check(model.get_layer("first"), population(x @ kernel + bias))
+    check(model.get_layer("first"), moments(x @ kernel + bias))
     assert probe.num_layers == 2
 
 
@@ -136,7 +119,7 @@ def test_a_shared_layer_gets_the_moments_of_all_its_calls():
     model = randomise(keras.Model([entry, other], [layer(entry), layer(other)]))
     x, y = data(70, 3, mean=-10), data(70, 3, mean=10, seed=1)
     estimate(model, [x, y])
-    check(layer, population(np.concatenate([x, y])))
+    check(layer, moments(np.concatenate([x, y])))
 
 
 @pytest.mark.parametrize("sequential", [True, False])
@@ -147,7 +130,7 @@ def test_nested_models_are_opened(sequential):
     model = randomise(keras.Model(entry, layers.Dense(2)(encoder(encoder(entry) * 0.0 + 3.0))))
     x = data(64, 3)
     estimate(model, x)
-    check(layer, population(np.concatenate([x, np.full_like(x, 3)])))
+    check(layer, moments(np.concatenate([x, np.full_like(x, 3)])))
 
 
 def test_dictionary_inputs_reach_their_layers():
@@ -158,8 +141,8 @@ def test_dictionary_inputs_reach_their_layers():
     model = keras.Model({"p": p, "q": q}, inner({"a": p, "b": q}))
     x = {"p": data(50, 3), "q": data(50, 2, seed=1)}
     estimate(model, x)
-    check(first, population(x["p"]))
-    check(second, population(x["q"]))
+    check(first, moments(x["p"]))
+    check(second, moments(x["q"]))
 
 
 def test_masked_positions_do_not_count():
@@ -169,7 +152,7 @@ def test_masked_positions_do_not_count():
     tokens = np.random.default_rng(0).integers(0, 9, (300, 4)) * (np.arange(4) < 3)
     estimate(model, tokens)
     table = arrays([embedding.embeddings])[0]
-    check(layer, population(table[tokens][tokens != 0]))
+    check(layer, moments(table[tokens][tokens != 0]))
 
 
 def test_a_batch_that_is_masked_all_over_counts_for_nothing():
@@ -197,7 +180,7 @@ def test_frozen_layers_and_inference_calls_keep_their_statistics():
     assert repr(before) == repr([arrays(layer.variables) for layer in kept])
     for layer in kept:
         values = outputs(keras.Sequential([keras.Input((3,)), layer]), [values])[0]
-    check(model.get_layer("live"), population(values), 5e-5)
+    check(model.get_layer("live"), moments(values), 5e-5)
 
 
 def test_a_layer_called_both_ways_is_measured_where_it_trains():
@@ -205,7 +188,7 @@ def test_a_layer_called_both_ways_is_measured_where_it_trains():
     model = randomise(keras.Model(entry, layer(entry) + layer(entry * 2, training=False)))
     x = data(40, 3)
     estimate(model, x)
-    check(layer, population(x))
+    check(layer, moments(x))
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -215,7 +198,7 @@ def test_mixed_precision_is_measured_in_float32(policy):
     x = data(5000, 3, mean=4, std=0.5)
     x = np.array(ops.convert_to_numpy(ops.cast(ops.cast(x, policy[6:]), "float32")))
     estimate(model, x)
-    check(layer, population(x))
+    check(layer, moments(x))
 
 
 @pytest.mark.skipif(
@@ -231,7 +214,7 @@ def test_float64_is_measured_in_float64():
         estimate(model, x)
     finally:
         keras.config.set_floatx("float32")
-    check(layer, population(x), 1e-9)
+    check(layer, moments(x), 1e-9)
 
 
 def test_layers_without_scale_or_shift_are_measured():
@@ -239,7 +222,7 @@ def test_layers_without_scale_or_shift_are_measured():
     model = keras.Sequential([*chain, layers.BatchNormalization(scale=False, name="b")])
     x = data(60, 3)
     estimate(model, x)
-    check(model.get_layer("a"), population(x))
+    check(model.get_layer("a"), moments(x))
     mean, variance = batch.statistics(model.get_layer("b"))
     assert np.abs(mean).max() < 1e-5
     np.testing.assert_allclose(variance, 1, rtol=2e-3)
