@@ -251,13 +251,13 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
         if self.unbiased_variance:
             count = ops.cast(count, variance.dtype)
             corrected = variance * (count / ops.maximum(count - 1, 1))
-        _follow(self.moving_mean, mean, momentum)
+        _move(self.moving_mean, mean, momentum)
         if not self.renorm:
-            _follow(self.moving_variance, corrected, momentum)
+            _move(self.moving_variance, corrected, momentum)
             return
-        _follow(self.renorm_mean, mean, self.renorm_momentum)
-        _follow(self.renorm_stddev, ops.sqrt(variance + self.epsilon), self.renorm_momentum)
-        kept = _follow(self.moving_stddev, ops.sqrt(corrected + self.epsilon), momentum)
+        _move(self.renorm_mean, mean, self.renorm_momentum)
+        _move(self.renorm_stddev, ops.sqrt(variance + self.epsilon), self.renorm_momentum)
+        kept = _move(self.moving_stddev, ops.sqrt(corrected + self.epsilon), momentum)
         self.moving_variance.assign(ops.relu(ops.square(kept) - self.epsilon))
 
     def _momentum_now(self, mean: Tensor) -> Any:
@@ -290,7 +290,7 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
         return config | {name: getattr(self, name) for name in (*names, *ours)}
 
 
-def _follow(average: keras.Variable, value: Tensor, momentum: Any) -> Tensor:
+def _move(average: keras.Variable, value: Tensor, momentum: Any) -> Tensor:
     before = ops.cast(average, value.dtype)
     after = before * momentum + value * (1.0 - momentum)
     after = ops.where(ops.isfinite(after), after, before)
