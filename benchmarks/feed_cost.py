@@ -77,9 +77,9 @@ def trainer(x: Any, y: Any, steps: int) -> Any:
         budget=Budget(seeds=1, epochs=1, steps_per_epoch=steps),
         options=Options(trainer="fused"),
     )
-    (built,), (spec,) = study._built.values(), study.specs
-    speeds = measure_speeds([built.model], [32])
-    fused = FusedTrainer(built.model, study.objective, speeds=speeds)
+    (model,), (spec,) = study.models.values(), study.specs
+    speeds = measure_speeds([model], [32])
+    fused = FusedTrainer(model, study.objective, speeds=speeds)
 
     def run(dataset: Any, memory: int) -> tuple[TrialRecord, Times]:
         times = []

@@ -42,6 +42,8 @@ from normcraft.executors import ray as on_ray
 from normcraft.records import Arm, TrialRecord, TrialSpec
 from normcraft.studies import Budget, Grid, Options, Store, Study
 from normcraft.studies.best_models import Candidates
+from normcraft.studies.hand_out import travelling
+from normcraft.studies.running import own_objects, parts_of
 from normcraft.studies.summarize import summarize
 
 ARMS = ("none", "before_activation", "after_activation")
@@ -203,9 +205,9 @@ def driver(arguments: argparse.Namespace) -> None:
 def data(arguments: argparse.Namespace) -> None:
     """Packs a study for a cluster; its programs lie in the cache by now."""
     planned = arguments.study
-    parts = planned._parts(Candidates(arguments.folder / "models", 1))
+    parts = parts_of(planned, Candidates(arguments.folder / "models", 1))
     arrays = [planned.dataset.x_train, planned.dataset.y_train]
-    with planned._travelling(parts, on_ray) as worker, timed() as took:
+    with travelling(parts, on_ray, own_objects(planned)) as worker, timed() as took:
         size = len(pickle.dumps(worker, protocol=5))
     given = sum(array.nbytes for array in arrays if array is not None)
     models = sum(len(model) for model in worker.packed.parts.models.values())

@@ -13,6 +13,7 @@ from normcraft.data import load_dataset
 from normcraft.studies import Budget, Grid, Options, Store, Study, plan
 from normcraft.studies.plan import Plan, groups_of
 from normcraft.studies.rehearsal import Rehearsal, Rehearsed
+from normcraft.studies.running import parts_of
 from trials import small_model, spec_of
 
 on_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is for JAX's trainer")
@@ -72,7 +73,7 @@ def chosen(monkeypatch, here, there, count=8):
     monkeypatch.setattr(plan, "_most_together", lambda *_: count)
     monkeypatch.setattr(plan, "num_cores", lambda: 2)
     study = study_of()
-    parts = study._parts(None)
+    parts = parts_of(study, None)
     return plan.make_plan("auto", parts, study.specs, contextmanager(iter))
 
 
@@ -97,7 +98,7 @@ def test_the_faster_plan_is_chosen_where_much_is_left(monkeypatch, here, there, 
 @on_jax
 def test_steps_are_timed_and_nothing_is_trained():
     study = study_of()
-    parts = study._parts(None)
+    parts = parts_of(study, None)
     sizes = {arm.name: 32 for arm in study.arms}
     make = partial(Rehearsal, sizes=sizes, forms=True, steps=True)
     parts = replace(parts, together=8, make=make)

@@ -17,6 +17,7 @@ from normcraft.studies import Budget, Grid, Options, Study
 from normcraft.studies.best_models import Candidates
 from normcraft.studies.hand_out import travelling
 from normcraft.studies.packing import each_array
+from normcraft.studies.running import own_objects, parts_of
 from normcraft.studies.shipping import Parcel, unpacked
 from studies.test_packing import OWN_FILE
 
@@ -43,8 +44,8 @@ def own_model(tmp_path):
 def shipped(planned, tmp_path):
     from normcraft.executors import ray
 
-    parts = planned._parts(Candidates(tmp_path / "models", 1))
-    with travelling(parts, ray, planned._own_objects()) as worker:
+    parts = parts_of(planned, Candidates(tmp_path / "models", 1))
+    with travelling(parts, ray, own_objects(planned)) as worker:
         # As from an object store: a copy that cannot be written to.
         content = pickle.dumps(worker)
     return read_only(pickle.loads(content))
@@ -64,7 +65,7 @@ def test_it_trains_without_any_file_of_this_machine(tmp_path):
     model, file = own_model(tmp_path)
     planned = study(model)
     make_worker = shipped(planned, tmp_path)
-    here = planned._parts(Candidates(tmp_path / "here", 1))(lambda spec, epoch: None)
+    here = parts_of(planned, Candidates(tmp_path / "here", 1))(lambda spec, epoch: None)
     expected = [record.loss for record in here(planned.specs)]
     file.unlink()
     for name in [name for name in sys.modules if name.startswith("normcraft_user_file")]:

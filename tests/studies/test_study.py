@@ -107,7 +107,7 @@ def test_a_rerun_trains_nothing_and_more_seeds_train_only_those(model, digits, t
 def test_a_crash_in_one_arm_is_a_record_and_takes_its_seed_out(model, digits, tmp_path):
     by_fit = Options(trainer="fit")
     study = study_of(model, digits, options=by_fit)
-    broken = study._built["before_activation"].model
+    broken = study.models["before_activation"]
     fit = broken.fit
     calls = []
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -16,23 +13,19 @@ import numpy as np
 from normcraft._core.errors import InputError, unknown_name
 from normcraft._core.registry import load
 from normcraft.data import Dataset, Stream, take
-from normcraft.executors import Group, local
-from normcraft.records import Arm, TrialRecord, TrialSpec
+from normcraft.executors import local
+from normcraft.records import Arm, TrialSpec
 from normcraft.studies.about import About
-from normcraft.studies.arms import baseline_of, build_arms, custom_objects
+from normcraft.studies.arms import baseline_of, build_arms
 from normcraft.studies.auto import resolve_auto, variants_of
-from normcraft.studies.best_models import BestModels, Candidates
-from normcraft.studies.conclude import conclude
 from normcraft.studies.design import Budget, Grid
 from normcraft.studies.digests import model_digest, weights_digest
-from normcraft.studies.hand_out import hand_out
-from normcraft.studies.interruption import Interruption
 from normcraft.studies.options import Options
-from normcraft.studies.plan import MEASURED, Plan, groups_of, make_plan
+from normcraft.studies.plan import MEASURED
 from normcraft.studies.progress import Progress
 from normcraft.studies.result import StudyResult
-from normcraft.studies.store import FINAL, Store
-from normcraft.studies.worker import MakeWorker
+from normcraft.studies.running import Running, file_name, run_grid
+from normcraft.studies.store import Store
 from normcraft.surgery import place
 from normcraft.trainers import (
     Objective,
@@ -199,7 +192,7 @@ class Study:
     def name(self) -> str:
         """A file name for the study: model, data and the beginning of its identity."""
         words = f"{self.about.model}-{self.about.data}"
-        return f"{_file_name(words)[:60]}-{self.identity[:8]}"
+        return f"{file_name(words)[:60]}-{self.identity[:8]}"
 
     def run(
         self, store: Store, *, progress: Progress | None = None, report: str | None = None
@@ -215,154 +208,24 @@ class Study:
         Returns:
             The result. After Ctrl-C the running trials finish (after a second one they do not), and
             `KeyboardInterrupt` passes through where trials are left; what was finished stays.
-
-        Raises:
-            KeyboardInterrupt: After Ctrl-C.
         """
-        progress = progress or Progress()
+        running = Running(self, store, progress or Progress())
         if self.budget.limit is not None:
             from normcraft.studies.search.run import SearchRun
 
-            return SearchRun(self, store, progress).run(report)
-        best = self._best_models(store)
-        done = store.records(self.specs)
-        done = {key: record for key, record in done.items() if record.outcome in FINAL}
-        waiting = [spec for spec in self.specs if spec.hash not in done]
-        progress.start(
-            total=len(self.specs),
-            done=len(done),
-            epochs=self.budget.epochs,
-            higher_is_better=self.objective.higher_is_better,
-        )
-        try:
-            parts = self._parts(best.begin(done))
-            plan = self._plan(store, parts, waiting)
-            about = self._about_run(plan)
-            store.save_study(
-                self.identity,
-                arms=self.arms,
-                specs=self.specs,
-                about=about.document(),
-                plan=asdict(plan) if self.trainer == "fused" else None,
-            )
-            first = {spec.arm: spec for spec in reversed(waiting)}
-            order = [first[arm] for arm in self._built if arm in first]
-            parts = replace(parts, speeds=plan.speeds, together=plan.together, order=order)
-            with Interruption(progress.stopping) as interruption:
-                for record in self._train(parts, plan, waiting, progress, interruption):
-                    best.accept(record)
-                    store.add(record)
-                    done[record.spec.hash] = record
-                    progress.record(record)
-        finally:
-            progress.finish()
-        if interruption.asked and len(done) < len(self.specs):
-            raise KeyboardInterrupt
-        return self._result(about, done, store, best, report)
+            return SearchRun(running).run(report)
+        return run_grid(running, report)
 
-    def _parts(self, candidates: Candidates) -> MakeWorker:
-        models = {name: built.model for name, built in self._built.items()}
-        return MakeWorker(
-            models,
-            self.dataset,
-            self.objective,
-            self.options.initial,
-            candidates,
-            class_weight=self.options.class_weight,
-        )
-
-    def _about_run(self, plan: Plan) -> About:
-        notes = self.about.notes
-        if plan.reason is not None:
-            notes = (*notes, f"trials run where they are faster: {plan.reason}")
-        return replace(self.about, executor=plan.executor, notes=notes)
-
-    def _plan(self, store: Store, parts: MakeWorker, waiting: Sequence[TrialSpec]) -> Plan:
-        """How the trials are executed; the same for all runs of a store."""
-        executor = self.options.executor
-        if known := store.plan(waiting):
-            # Executors with the same threads go on with each other's trials.
-            return Plan(**known) if executor == "auto" else Plan(**{**known, "executor": executor})
-        if self.trainer != "fused" or not waiting:
-            return Plan("local" if executor == "auto" else executor)
-        return make_plan(executor, parts, waiting, self.hand_out)
-
-    def _train(
-        self,
-        parts: MakeWorker,
-        plan: Plan,
-        waiting: Sequence[TrialSpec],
-        progress: Progress,
-        interruption: Interruption,
-    ) -> Iterator[TrialRecord]:
-        if waiting:
-            yield from self.hand_out(
-                plan.executor,
-                parts,
-                groups_of(waiting, plan.together),
-                workers=self.options.workers,
-                trial_timeout=self.options.trial_timeout,
-                on_epoch=progress.epoch,
-                stopping=lambda: interruption.asked,
-            )
-
-    def hand_out(
-        self, executor_name: str, parts: MakeWorker, groups: Sequence[Group], **how: Any
-    ) -> Generator[Any, None, None]:
-        """Runs groups of this study's trials: `normcraft.studies.hand_out`.
-
-        Returns:
-            What comes of each, as it comes.
-        """
-        own = self._own_objects()
-        return hand_out(executor_name, parts, groups, options=self.options, own_objects=own, **how)
-
-    def _own_objects(self) -> dict[str, Any]:
-        return {
-            name: part
-            for built in self._built.values()
-            for name, part in custom_objects(built.model).items()
-        }
+    @property
+    def models(self) -> dict[str, keras.Model]:
+        """The compiled model of each arm."""
+        return {name: built.model for name, built in self._built.items()}
 
     @property
     def _plan_in_hash(self) -> str:
         if self.options.executor == "auto":
             return MEASURED if self.trainer == "fused" else local.PLAN
         return str(load("normcraft.executors", self.options.executor, what="executor").PLAN)
-
-    def _best_models(self, store: Store) -> BestModels:
-        # More seeds or learning rates go on with the same files; any other study has its own.
-        names = {
-            spec.arm: f"{_file_name(spec.arm)}-{replace(spec, seed=0, learning_rate=0.0).hash[:8]}"
-            for spec in self.specs
-        }
-        folder = store.path.with_suffix(".models")
-        return BestModels(
-            folder,
-            names,
-            higher_is_better=self.objective.higher_is_better,
-            shortest=self.budget.epochs,
-        )
-
-    def _result(
-        self,
-        about: About,
-        done: dict[str, TrialRecord],
-        store: Store,
-        best: BestModels,
-        report: str | None,
-        specs: Sequence[TrialSpec] | None = None,
-    ) -> StudyResult:
-        specs = self.specs if specs is None else specs
-        records = tuple(done[spec.hash] for spec in specs if spec.hash in done)
-        summary = conclude(about, self.arms, specs, records, store=str(store.path), report=report)
-        paths = {arm.name: best.path(arm.name) for arm in self.arms}
-        models = {name: path for name, path in paths.items() if path.exists()}
-        return StudyResult(summary, self.arms, records, models, self._own_objects())
-
-
-def _file_name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text)
 
 
 def _check_stream(stream: Stream, budget: Budget, options: Options) -> None:
