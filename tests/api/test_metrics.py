@@ -77,7 +77,7 @@ def test_two_outputs_are_judged_by_any_of_their_metrics(structure, key, up):
     assert result.summary.as_fraction is up
     data = TrialData.of_seed(from_arrays(X, y), 0)
     valid = keras.tree.flatten(data.y_validation)
-    train = keras.tree.flatten(data.everything()[1])
+    train = keras.tree.flatten(data.labels)
     chance = result.records[0].chance_score
     if key == "size_mae":
         assert chance == pytest.approx(np.abs(valid[1] - train[1].mean()).mean(), rel=1e-4)
@@ -117,7 +117,7 @@ def test_a_regression_that_diverges_counts_as_the_training_mean():
     expected = []
     for seed in (0, 1):
         data = TrialData.of_seed(from_arrays(X, SIZE), seed)
-        expected.append(np.abs(data.y_validation - data.everything()[1].mean()).mean())
+        expected.append(np.abs(data.y_validation - data.labels.mean()).mean())
     for arm in result.arms:
         assert arm.mean == pytest.approx(np.mean(expected), rel=1e-4)
         assert arm.outcomes["diverged"] == 2

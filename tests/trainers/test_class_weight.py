@@ -82,7 +82,7 @@ def test_balanced_weights_are_those_of_the_training_labels_of_each_seed(digits):
     data = from_arrays(digits.x_train[rows], digits.y_train[rows])
     for seed in (0, 1):
         trial = TrialData.of_seed(data, seed, "balanced")
-        assert trial.weight_of_class == balanced_weights(trial.everything()[1])
+        assert trial.weight_of_class == balanced_weights(trial.labels)
 
 
 def test_batches_of_a_stream_are_weighted_too(digits):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from normcraft.data import load_dataset
+from normcraft.data import batch_order, load_dataset
 from normcraft.records import TrialRecord
 from normcraft.trainers import TrialData, ensure_compiled
 from trials import spec_of, trainer_of, without_times
@@ -118,11 +118,19 @@ def test_all_steps_asked_for_are_trained_and_the_last_partial_batch_too(trainer,
         assert int(trainer.model.optimizer.iterations) == expected
 
 
-def test_scores_are_those_of_population_statistics(trainer, digits):
+@pytest.mark.parametrize("steps", [None, 5])
+def test_scores_are_those_of_population_statistics(trainer, digits, steps):
     """One normalized layer on the data itself: its statistics are plain means and variances."""
     data = TrialData.of_seed(digits, 2)
-    record = trainer.train(spec_of("before_activation", seed=2), data)
-    x, _ = data.everything()
+    record = trainer.train(spec_of("before_activation", seed=2, steps_per_epoch=steps), data)
+    seen = data.rows
+    if steps is not None:  # two epochs of as many different samples
+        everything = batch_order(
+            len(data.rows), batch_size=32, steps=None, seed=2, epoch=0, shuffle=True
+        )
+        seen = data.rows[everything[: 2 * steps * 32]]
+        assert len(set(seen)) == 2 * steps * 32 < len(data.rows)
+    x = digits.x_train[seen]
     kernel = keras.ops.convert_to_numpy(trainer.model.get_layer("hidden").kernel).astype("float64")
     inputs = x.reshape(len(x), -1).astype("float64") @ kernel
     normalization = trainer.model.get_layer("hidden_batch_normalization")

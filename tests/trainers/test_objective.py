@@ -113,7 +113,7 @@ def test_of_several_outputs_any_key_can_judge():
 def test_chance_of_several_outputs_is_that_of_their_constants():
     model, data = two_outputs(), TrialData.of_seed(from_arrays(X, TWO), 0)
     model.evaluate(X, TWO, verbose=0)
-    train, valid = data.everything()[1], data.y_validation
+    train, valid = data.labels, data.y_validation
     shares = np.bincount(train["kind"], minlength=3).clip(1e-7 * len(train["kind"])) / len(
         train["kind"]
     )
@@ -253,7 +253,7 @@ def test_chance_is_the_score_of_the_best_constant(model, y, metric, up):
     ensure_compiled(model, y)
     data = TrialData.of_seed(from_arrays(X, y), 0)
     score = chance_score(model, data, metric)
-    train, valid = np.asarray(data.everything()[1], float), np.asarray(data.y_validation, float)
+    train, valid = np.asarray(data.labels, float), np.asarray(data.y_validation, float)
     if metric == "mean_absolute_error":
         expected = np.abs(valid - train.mean(0)).mean()
     elif y.ndim == 2:

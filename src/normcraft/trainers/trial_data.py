@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -167,26 +167,29 @@ class TrialData:
         """The training samples in their own order: indices into the dataset's training arrays."""
         return np.arange(self.dataset.num_samples) if self.training is None else self.training
 
-    def everything(self) -> tuple[Any, Any]:
-        """All training data in its own order.
-
-        Returns:
-            `(x, y)`.
-        """
-        return self._take(self.rows)
-
     def inputs(self, spec: TrialSpec) -> Any:
-        """All inputs that a trial trains on.
+        """The inputs over which a trial's statistics are re-estimated: no more than it saw.
 
         Returns:
-            Arrays; of a stream an iterator over batches, at most as many samples as the trial saw.
+            Arrays; of a stream an iterator over batches.
         """
         stream = self.dataset.stream
         if stream is None:
-            return self.everything()[0]
-        steps = spec.steps_per_epoch
-        seen = steps and -(-spec.epochs * steps * spec.batch_size // BATCH_SIZE)
-        return (x for x, _ in islice(stream.batches(BATCH_SIZE), seen))
+            return self._take(self.input_rows(spec))[0]
+        seen = _samples_seen(spec)
+        most = seen and -(-seen // BATCH_SIZE)
+        return (x for x, _ in islice(stream.batches(BATCH_SIZE), most))
+
+    def input_rows(self, spec: TrialSpec) -> Array:
+        """Which samples `inputs` takes: all, or as many as a trial of few steps trained on.
+
+        Returns:
+            Indices into the dataset's training data.
+        """
+        seen = _samples_seen(spec)
+        if seen is None or seen >= self.num_samples:
+            return self.rows
+        return self.order(replace(spec, steps_per_epoch=None), 0)[:seen]
 
     @property
     def labels(self) -> Any:
@@ -209,6 +212,12 @@ class TrialData:
 
     def _take(self, rows: Array) -> tuple[Any, Any]:
         return take(self.dataset.x_train, rows), take(self.dataset.y_train, rows)
+
+
+def _samples_seen(spec: TrialSpec) -> int | None:
+    # In all epochs, the same ones perhaps several times; None for all of the data.
+    steps = spec.steps_per_epoch
+    return steps and spec.epochs * steps * spec.batch_size
 
 
 def _begun(batches: Iterator[Any]) -> Iterator[Any]:

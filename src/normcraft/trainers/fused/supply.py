@@ -75,7 +75,7 @@ class Supply:
         return self._of(part, [np.arange(size)] * len(self._trials))
 
     def inputs(self) -> Chunks:
-        """All inputs that the trials train on.
+        """The inputs over which statistics are re-estimated.
 
         Returns:
             Chunks with the inputs as the first of what they hold.
@@ -84,7 +84,7 @@ class Supply:
             data = self._trials[0].data
             batches = ((x,) for x in data.inputs(self._spec))
             return feed(batches, BATCH_SIZE, -(-data.num_samples // BATCH_SIZE))
-        return self._of("train", [data.rows for _, data in self._trials])
+        return self._of("train", [data.input_rows(spec) for spec, data in self._trials])
 
     def _of(self, part: str, orders: list[Any], size: int | None = None, *weights: Any) -> Chunks:
         size = size or even_batch_size(len(orders[0]))
