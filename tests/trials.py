@@ -12,6 +12,7 @@ import pytest
 
 from normcraft.data import take
 from normcraft.records import TrialRecord, TrialSpec
+from normcraft.studies.best_models import Candidates
 from normcraft.surgery import place
 from normcraft.trainers import FitTrainer, ensure_compiled, find_objective
 
@@ -37,6 +38,16 @@ def spec_of(arm: str, *, seed: int = 0, rate: float = 0.01, **changes) -> TrialS
         "accuracy", "fit", "one process", keras.backend.backend(), "float32", 1,
     )  # fmt: skip
     return replace(spec, **changes)
+
+
+class Nowhere(Candidates):
+    """Workers leave no models."""
+
+    def __init__(self):
+        super().__init__(None, 1)
+
+    def offer(self, record, save):
+        pass
 
 
 def trainer_of(model, placement: str, digits, **arguments) -> FitTrainer:

@@ -72,6 +72,7 @@ def chosen(monkeypatch, here, there, count=8):
     monkeypatch.setattr(plan, "_there", rehearsed(there))
     monkeypatch.setattr(plan, "_most_together", lambda *_: count)
     monkeypatch.setattr(plan, "num_cores", lambda: 2)
+    monkeypatch.setattr(plan, "PAYS", 100.0)
     study = study_of()
     parts = parts_of(study, None)
     return plan.make_plan("auto", parts, study.specs, contextmanager(iter))
@@ -81,18 +82,38 @@ def chosen(monkeypatch, here, there, count=8):
 @pytest.mark.parametrize(
     ("here", "there", "expected"),
     [
-        ({1: 9.0}, {1: 10.0}, ("processes", 1)),
-        ({1: 9.0, 8: 6.0}, {1: 19.0}, ("local", 8)),
-        ({1: 9.0, 8: 6.0}, {1: 20.0, 8: 11.0}, ("processes", 8)),
-        ({1: 9.0}, {1: 19.0}, ("local", 1)),
-        ({1: 1e-3, 8: 5e-4}, {1: 1e-9}, ("local", 8)),
-        ({1: float("inf")}, {1: 1e-9}, ("local", 1)),
-        ({1: 9.0}, None, ("local", 1)),
+        ({(1, 1): 9.0}, {(1, 1): 10.0}, ("processes", 1, 1)),
+        ({(1, 1): 9.0, (8, 1): 6.0}, {(1, 1): 19.0}, ("local", 8, 1)),
+        ({(1, 1): 9.0, (8, 1): 6.0}, {(1, 1): 20.0, (8, 1): 11.0}, ("processes", 8, 1)),
+        ({(1, 1): 9.0, (2, 2): 6.0}, {(1, 1): 13.0}, ("local", 2, 2)),
+        ({(1, 1): 9.0}, {(1, 1): 19.0}, ("local", 1, 1)),
+        ({(1, 1): 1e-3, (8, 1): 5e-4}, {(1, 1): 1e-9}, ("local", 8, 1)),
+        ({(1, 1): float("inf")}, {(1, 1): 1e-9}, ("local", 1, 1)),
+        ({(1, 1): 9.0}, None, ("local", 1, 1)),
     ],
 )
 def test_the_faster_plan_is_chosen_where_much_is_left(monkeypatch, here, there, expected):
     found = chosen(monkeypatch, here, there)
-    assert (found.executor, found.together) == expected
+    assert (found.executor, found.together, found.strands) == expected
+
+
+@on_jax
+def test_programs_side_by_side_are_timed_while_they_are_faster(monkeypatch):
+    from normcraft.studies import rehearsal
+    from normcraft.trainers.fused import FusedTrainer
+
+    tried = []
+
+    def timed(self, trial, strands):
+        tried.append((self.together, strands))
+        return {1: 0.005, 2: 0.003, 4: 0.004}[strands]
+
+    monkeypatch.setattr(FusedTrainer, "step_seconds", timed)
+    monkeypatch.setattr(rehearsal, "num_cores", lambda: 8)
+    parts = replace(parts_of(study_of(), None), together=7)
+    found = rehearsal._seconds(parts, study_of().specs[-1])
+    assert tried == [(1, 1), (1, 2), (1, 4)]
+    assert Rehearsed({}, found).fastest == (2, 2)
 
 
 @on_jax
@@ -139,7 +160,7 @@ def test_a_rehearsal_measures_here_and_the_store_keeps_the_plan(tmp_path, monkey
         result = study.run(store)
     found = kept(tmp_path / "s.db", study)
     assert found.executor == result.summary.executor == "local"
-    assert found.together in {1, 8}
+    assert found.together // found.strands in {1, 8}
     assert [record.outcome for record in result.records] == ["finished"] * 16
     monkeypatch.setattr(plan, "_here", lambda *_: pytest.fail("measured again"))
     more = study_of(seeds=10)

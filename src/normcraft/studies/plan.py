@@ -21,7 +21,9 @@ from normcraft.studies.worker import MakeWorker
 __all__ = ["MEASURED", "Plan", "groups_of", "make_plan"]
 
 MEASURED = "measured"  # what stands in a trial's hash: which plan it was, the store knows
-PAYS = 100.0  # seconds of training from which worker processes are tried
+# Seconds of training from which worker processes are tried: timing them and beginning again there
+# takes a minute, and they are hardly faster than programs side by side in threads.
+PAYS = 600.0
 FEW = 2000  # steps in all for which timing the forms of layers does not pay
 Run = Callable[..., Iterator[Any]]
 
@@ -32,13 +34,15 @@ class Plan:
 
     Attributes:
         executor: Where they run.
-        together: How many trials of an arm one program trains at once.
+        together: How many trials of an arm are trained at once.
+        strands: In how many programs side by side, in threads of one process.
         speeds: How fast the forms of layers are there.
         reason: What was measured, in words; None where nothing had to be.
     """
 
     executor: str = "local"
     together: int = 1
+    strands: int = 1
     speeds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     reason: str | None = None
 
@@ -46,9 +50,9 @@ class Plan:
 def make_plan(executor: str, parts: MakeWorker, specs: Sequence[TrialSpec], run: Run) -> Plan:
     """The plan for trials of the fused trainer, by a rehearsal.
 
-    Where the executor is left open, one process with all cores is timed first, each trial alone and
-    with short steps several in one program. Worker processes of one core each are timed where so
-    much is left to train that starting them pays.
+    Where the executor is left open, one process with all cores is timed first: each trial alone,
+    with short steps several in one program, and several programs side by side. Worker processes of
+    one core each are timed where so much is left to train that starting them pays.
 
     Args:
         executor: `"local"`, `"processes"`, `"ray"`, or `"auto"` for the faster of the first two.
@@ -68,24 +72,23 @@ def make_plan(executor: str, parts: MakeWorker, specs: Sequence[TrialSpec], run:
         if executor != "local" and not parts.dataset.is_stream:
             away = partial(run, executor)
             found = _there(away, parts, group, 1) if _has_forms(parts, sizes) else None
-            return Plan(executor, 1, found.speeds if found else {})
-        return Plan("local", 1, _here(parts, group).speeds)
+            return Plan(executor, speeds=found.speeds if found else {})
+        return Plan("local", speeds=_here(parts, group).speeds)
     make = partial(rehearsal, steps=len(specs) > 1)
     parts = replace(parts, together=_most_together(parts, specs), make=make)
     here = _here(parts, group)
-    alone = here.seconds[here.together]
-    left = alone * steps
-    plan = Plan("local", here.together, here.speeds)
+    left = here.least * steps
+    plan = Plan("local", *here.fastest, here.speeds)
     cores = num_cores() if os.name == "posix" else 1
     if not PAYS < left < math.inf or cores < 2 or len(specs) < 2 * cores:
         return plan
     there = _there(partial(run, "processes"), parts, group, cores)
     if there is None:
         return plan
-    shared = there.seconds[there.together] / cores
+    shared, alone = there.least / cores, here.least
     times = f"{1000 * shared:.3g} ms a step in worker processes, {1000 * alone:.3g} in one process"
     if shared < alone:
-        return Plan("processes", there.together, there.speeds, times)
+        return Plan("processes", *there.fastest, there.speeds, times)
     return replace(plan, reason=times)
 
 
@@ -126,7 +129,7 @@ def _there(run: Run, parts: MakeWorker, group: Group, count: int) -> Rehearsed |
         answers: list[Any] = list(run(parts, [group] * count, workers=count))
         found = [one for one in answers if isinstance(one, Rehearsed)]
         if len(found) == count:
-            return max(found, key=lambda one: one.seconds[one.together])
+            return max(found, key=lambda one: one.least)
     return None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from normcraft._core.cores import num_cores
 from normcraft.executors import Group, OnEpoch
 from normcraft.records import TrialSpec
 from normcraft.studies.worker import MakeWorker
@@ -16,6 +17,7 @@ __all__ = ["Rehearsal", "Rehearsed"]
 # On a CPU several trials in one program may pay where a step takes less seconds than these, and
 # always do where such a program takes less than these for a step of all.
 SHORT = 2e-3
+ALONE = (1, 1)  # a trial in a program
 GROUPS = (8, 64)  # trials in a program; on a CPU the first alone
 
 
@@ -25,16 +27,22 @@ class Rehearsed:
 
     Attributes:
         speeds: How fast the forms of all layers are.
-        seconds: Seconds of a step and trial, by the number of trials that one program trains.
+        seconds: Seconds of a step and trial, by how many trials are trained at once and in how many
+            programs side by side.
     """
 
     speeds: Mapping[str, Mapping[str, float]]
-    seconds: Mapping[int, float]
+    seconds: Mapping[tuple[int, int], float]
 
     @property
-    def together(self) -> int:
-        """How many trials in one program are fastest."""
-        return min(self.seconds, key=lambda number: self.seconds[number])
+    def fastest(self) -> tuple[int, int]:
+        """How many trials at once, in how many programs, are fastest."""
+        return min(self.seconds, key=lambda width: self.seconds[width])
+
+    @property
+    def least(self) -> float:
+        """Seconds of a step and trial at the fastest."""
+        return self.seconds[self.fastest]
 
 
 class Rehearsal:
@@ -77,22 +85,38 @@ class Rehearsal:
         models = [self._parts.models[arm] for arm in self._sizes]
         speeds = measure_speeds(models, self._sizes.values(), timed=self._forms)
         parts = replace(self._parts, speeds=speeds)
-        yield Rehearsed(speeds, _seconds(parts, *group) if self._steps else {1: 0.0})
+        yield Rehearsed(speeds, _seconds(parts, *group) if self._steps else {ALONE: 0.0})
 
 
-def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[int, float]:
+def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[tuple[int, int], float]:
     trial = Trial(spec, parts.data(spec.seed))
-    found: dict[int, float] = {}
-    for together in _candidates(parts, spec, found):
+    found: dict[tuple[int, int], float] = {}
+    for lanes in _candidates(parts, spec, found):
         try:
-            trainer: Any = parts.trainer(spec, together)
-            found[together] = trainer.step_seconds(trial)
+            trainer: Any = parts.trainer(spec, lanes)
+            for strands in _side_by_side(parts.together // lanes):
+                found[lanes * strands, strands] = trainer.step_seconds(trial, strands)
+                if min(found, key=lambda width: found[width]) != (lanes * strands, strands):
+                    break
         except Exception:  # memory ran out, or the trial itself will say what is wrong
             break
-    return found or {1: float("inf")}
+    return found or {ALONE: float("inf")}
 
 
-def _candidates(parts: MakeWorker, spec: TrialSpec, found: dict[int, float]) -> Iterator[int]:
+def _side_by_side(most: int) -> Iterator[int]:
+    """How many programs may run side by side: 1, 2, 4, … on the cores of a CPU."""
+    import jax
+
+    cores = num_cores() if jax.default_backend() == "cpu" else 1
+    strands = 1
+    while strands <= min(cores, max(1, most)):
+        yield strands
+        strands *= 2
+
+
+def _candidates(
+    parts: MakeWorker, spec: TrialSpec, found: dict[tuple[int, int], float]
+) -> Iterator[int]:
     """How many trials a program may train; what was found is looked at in between."""
     import jax
 
@@ -103,10 +127,10 @@ def _candidates(parts: MakeWorker, spec: TrialSpec, found: dict[int, float]) -> 
         yield from (1, *fitting)
     elif places(parts.models[spec.arm], spec.batch_size):
         yield 1
-        if found[1] <= SHORT:
+        if found[ALONE] <= SHORT:
             yield from fitting[:1]
     else:
         # Where nothing but small products are computed, the group is likely to be all it takes.
         yield from fitting[:1]
-        if all(number * seconds >= SHORT for number, seconds in found.items()):
+        if all(n * one >= SHORT for (n, strands), one in found.items() if strands == 1):
             yield 1

@@ -74,7 +74,11 @@ class Running:
             notes = (*notes, f"trials run where they are faster: {plan.reason}")
         self.about = replace(self.study.about, executor=plan.executor, notes=notes)
         self._parts = replace(
-            self._parts, speeds=plan.speeds, together=plan.together, order=tuple(order)
+            self._parts,
+            speeds=plan.speeds,
+            together=plan.together,
+            strands=plan.strands,
+            order=tuple(order),
         )
 
     def _make_plan(self, waiting: Sequence[TrialSpec]) -> Plan:

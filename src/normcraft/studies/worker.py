@@ -35,6 +35,7 @@ class MakeWorker:
         speeds: How fast the forms of layers are, for the fused trainer.
         class_weight: How much the samples of each class count in training; None for alike.
         together: How many trials it trains at once.
+        strands: In how many programs side by side.
         order: A trial of each arm, in the order in which arms have their turn.
         make: Makes the worker of these parts.
     """
@@ -47,6 +48,7 @@ class MakeWorker:
     speeds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     class_weight: ClassWeight | None = None
     together: int = 1
+    strands: int = 1
     order: Sequence[TrialSpec] = ()
     make: Callable[[MakeWorker, OnEpoch], Any] | None = None
 
@@ -72,12 +74,13 @@ class MakeWorker:
         """
         return TrialData.of_seed(self.dataset, seed, self.class_weight)
 
-    def trainer(self, spec: TrialSpec, together: int) -> Trainer:
+    def trainer(self, spec: TrialSpec, together: int, strands: int = 1) -> Trainer:
         """The trainer of an arm.
 
         Args:
             spec: One of the arm's trials.
             together: How many trials it trains at once.
+            strands: In how many programs side by side.
 
         Returns:
             A trainer of the arm's model.
@@ -89,6 +92,7 @@ class MakeWorker:
             initial=self.initial,
             speeds=self.speeds,
             together=together,
+            strands=strands,
         )
 
 
@@ -141,7 +145,8 @@ class Worker:
 
     def _trainer(self, spec: TrialSpec) -> Trainer:
         if spec.arm not in self._trainers:
-            self._trainers[spec.arm] = self._parts.trainer(spec, self._parts.together)
+            parts = self._parts
+            self._trainers[spec.arm] = parts.trainer(spec, parts.together, parts.strands)
         return self._trainers[spec.arm]
 
     def _compile_ahead(self) -> None:
@@ -154,11 +159,13 @@ class Worker:
                 self._trainer(spec).compile_ahead(Trial(spec, self._data_of(spec.seed)))
 
     def _halve(self, spec: TrialSpec) -> bool:
-        together = self._trainers[spec.arm].together if spec.arm in self._trainers else 1
-        if together > 1:
-            del self._trainers[spec.arm]  # with what it holds on the device
-            self._trainers[spec.arm] = self._parts.trainer(spec, together // 2)
-        return together > 1
+        if spec.arm not in self._trainers or self._trainers[spec.arm].together == 1:
+            return False
+        trainer = self._trainers.pop(spec.arm)
+        together, strands = trainer.together // 2, max(1, trainer.strands // 2)
+        del trainer  # with what it holds on the device
+        self._trainers[spec.arm] = self._parts.trainer(spec, together, strands)
+        return True
 
     def _data_of(self, seed: int) -> TrialData:
         if seed not in self._data:

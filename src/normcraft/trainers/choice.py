@@ -55,6 +55,7 @@ def make_trainer(
     initial: str,
     speeds: Mapping[str, Mapping[str, float]],
     together: int = 1,
+    strands: int = 1,
 ) -> Trainer:
     """The trainer of an arm.
 
@@ -65,6 +66,7 @@ def make_trainer(
         initial: `"reinitialize"` or `"keep"`.
         speeds: What `measure_speeds` gave.
         together: How many trials the fused trainer trains at once.
+        strands: In how many programs side by side.
 
     Returns:
         A trainer; JAX is imported for the fused one alone.
@@ -79,5 +81,6 @@ def make_trainer(
         initial=initial,
         batch_size=spec.batch_size,
         together=together,
+        strands=strands,
         speeds=speeds,
     )

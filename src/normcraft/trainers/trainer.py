@@ -53,6 +53,7 @@ class Trainer(ABC):
     Attributes:
         model: The arm's model.
         together: How many trials it can train at once.
+        strands: In how many programs side by side.
 
     Args:
         model: The arm's compiled model; it belongs to the trainer from now on.
@@ -62,6 +63,7 @@ class Trainer(ABC):
 
     RATE_IS_DATA = False
     together = 1
+    strands = 1
 
     def __init__(
         self, model: keras.Model, objective: Objective, *, initial: str = "reinitialize"

@@ -13,11 +13,18 @@ pytest.importorskip("jax")
 from normcraft import recipes
 from normcraft.data import load_dataset
 from normcraft.records import TrialRecord
-from normcraft.studies.best_models import Candidates
 from normcraft.studies.worker import MakeWorker
 from normcraft.surgery import place
 from normcraft.trainers import Trial, TrialData, ensure_compiled, find_objective
-from trials import assert_alike, ours_are_faster, small_model, spec_of, traced, without_times
+from trials import (
+    Nowhere,
+    assert_alike,
+    ours_are_faster,
+    small_model,
+    spec_of,
+    traced,
+    without_times,
+)
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is JAX's trainer")
 
@@ -113,14 +120,6 @@ def worker_of(digits, together):
         {"a": model}, digits, objective, "reinitialize", Nowhere(), together=together
     )
     return parts(lambda spec, epoch: None)
-
-
-class Nowhere(Candidates):
-    def __init__(self):
-        super().__init__(None, 1)
-
-    def offer(self, record, save):
-        pass
 
 
 def test_fewer_trials_are_trained_at_once_where_memory_runs_out(digits, monkeypatch):

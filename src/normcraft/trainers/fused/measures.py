@@ -16,6 +16,7 @@ from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.forms import Chosen, in_forms
 from normcraft.trainers.fused.lanes import apart, in_lanes
 from normcraft.trainers.fused.rows import Rows, take
+from normcraft.trainers.fused.strands import Shared
 from normcraft.trainers.trainer import activation_tensors
 
 __all__ = ["Measures"]
@@ -45,8 +46,8 @@ class Measures:
         self._names = list(tensors)
         self._reader: Any = keras.Model(model.inputs, list(tensors.values())) if tensors else None
         self._moments = in_lanes(self._moments_of_batch, lanes, (0, None, 0))
-        self._of_batch = jax.jit(self._moments)
-        self._of_all = jax.jit(self._moments_of_all)
+        self._of_batch = Shared(self._moments, alike=1)
+        self._of_all = Shared(self._moments_of_all, alike=1)
         self._read = jax.jit(in_lanes(self._all_activations, lanes, (0, 0)))
 
     @property

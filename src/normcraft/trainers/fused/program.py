@@ -20,7 +20,8 @@ from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.forms import Chosen, in_forms
 from normcraft.trainers.fused.lanes import in_lanes, joined
 from normcraft.trainers.fused.rate import Schedule, scaled, with_schedule
-from normcraft.trainers.fused.through import Carry, in_loops, step_by_step
+from normcraft.trainers.fused.strands import Shared, Stopped
+from normcraft.trainers.fused.through import Carry, in_loops, never, step_by_step
 
 __all__ = ["Program", "State"]
 
@@ -67,20 +68,24 @@ class Program:
         through = partial(in_loops, total=_loss_total(model)) if looped else step_by_step
         self._train = through(self._train_step, gives_up=(0,), lanes=lanes)
         self._test = through(self._test_step, gives_up=(), lanes=lanes)
-        self._finish = jax.jit(in_lanes(self._logs, lanes, (0,)))
+        self._finish = Shared(in_lanes(self._logs, lanes, (0,)), alike=1)
 
-    def train(self, state: State, factors: Any, chunks: Iterable[Chunk]) -> tuple[State, Logs]:
+    def train(
+        self, state: State, factors: Any, chunks: Iterable[Chunk], stopped: Stopped = never
+    ) -> tuple[State, Logs]:
         """Trains on all chunks; ends early where no loss is finite any more.
 
         Args:
             state: Where training stands, of all trials; it may not be used again.
             factors: What a schedule of the learning rate is multiplied by, of each trial.
             chunks: Inputs, labels and perhaps weights of samples.
+            stopped: Says that the rest is not wanted any more.
 
         Returns:
             The new state, and the mean loss and metrics of each trial over all chunks.
         """
-        *values, metrics = self._train.run((*state, self._metrics()), factors, chunks)
+        carry = (*state, self._metrics())
+        *values, metrics = self._train.run(carry, factors, chunks, stopped=stopped)
         return State(*values), self._finish(metrics)
 
     def lowered(self, state: State, factors: Any, chunk: Chunk) -> Any:
@@ -123,19 +128,21 @@ class Program:
         one = seconds(min(PROBED, most))
         return median(seconds(max(1, min(most, int(1 / (6 * one))))) for _ in range(3))
 
-    def evaluate(self, state: State, chunks: Iterable[Chunk]) -> Logs:
+    def evaluate(self, state: State, chunks: Iterable[Chunk], stopped: Stopped = never) -> Logs:
         """Loss and metrics at inference.
 
         Args:
             state: Where training stands, of all trials.
             chunks: Inputs and labels.
+            stopped: Says that the rest is not wanted any more.
 
         Returns:
             Means over all chunks of each trial.
         """
         held = state.trainable, state.non_trainable
         factors = np.ones(self._lanes, "float32")
-        *_, metrics = self._test.run((*held, self._metrics()), factors, chunks)
+        carry = (*held, self._metrics())
+        *_, metrics = self._test.run(carry, factors, chunks, stopped=stopped)
         logs: Logs = self._finish(metrics)
         return logs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,7 @@ from normcraft.data import Dataset
 __all__ = ["is_held", "put", "resident"]
 
 PARTS = ("train", "validation", "test")
+_PUTTING = Lock()
 _PUT: WeakKeyDictionary[Dataset, dict[str, Any]] = WeakKeyDictionary()
 
 
@@ -53,10 +55,11 @@ def resident(dataset: Dataset, part: str) -> tuple[Any, Any]:
     Returns:
         `(x, y)`, floating-point numbers in Keras's `floatx`, as `fit` casts them.
     """
-    held = _PUT.setdefault(dataset, {})
-    if part not in held:
-        arrays = getattr(dataset, f"x_{part}"), getattr(dataset, f"y_{part}")
-        held[part] = keras.tree.map_structure(put, arrays)
+    with _PUTTING:
+        held = _PUT.setdefault(dataset, {})
+        if part not in held:
+            arrays = getattr(dataset, f"x_{part}"), getattr(dataset, f"y_{part}")
+            held[part] = keras.tree.map_structure(put, arrays)
     x, y = held[part]
     return x, y
 

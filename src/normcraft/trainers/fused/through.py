@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +15,7 @@ from jax import lax
 from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.lanes import in_lanes
 from normcraft.trainers.fused.rows import take
+from normcraft.trainers.fused.strands import Shared, Stopped
 
 __all__ = ["Carry", "Step", "Through", "in_loops", "step_by_step"]
 
@@ -28,14 +29,23 @@ class Through(NamedTuple):
     """A way through batches.
 
     Attributes:
-        run: From what all trials carry, their factors, chunks of data and the most steps to take of
-            a chunk (None for all) to what they carry in the end.
+        run: From what all trials carry, their factors, chunks of data, the most steps to take of a
+            chunk (None for all) and what says that it is to stop, to what they carry in the end.
         lowered: The program that `run` needs first, traced and not compiled yet, from what all
             trials carry, their factors and a chunk.
     """
 
     run: Callable[..., Carry]
     lowered: Callable[[Carry, Any, Chunk], Any]
+
+
+def never() -> bool:
+    """What says that nothing has to stop.
+
+    Returns:
+        False.
+    """
+    return False
 
 
 def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int) -> Through:
@@ -49,11 +59,17 @@ def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int) -> Throug
     Returns:
         The way.
     """
-    one = jax.jit(_batch_of_each(step, lanes), donate_argnums=gives_up)
+    one = Shared(_batch_of_each(step, lanes), alike=2, donate_argnums=gives_up)
 
-    def run(carry: Carry, factor: Any, chunks: Iterable[Chunk], most: int | None = None) -> Carry:
+    def run(
+        carry: Carry,
+        factor: Any,
+        chunks: Iterable[Chunk],
+        most: int | None = None,
+        stopped: Stopped = never,
+    ) -> Carry:
         for data, rows in chunks:
-            for some in islice(rows.each(), most):
+            for some in takewhile(lambda _: not stopped(), islice(rows.each(), most)):
                 carry = one(carry, factor, data, some)
             jax.block_until_ready(carry)
             del data  # let go of before the next chunk but one is made
@@ -91,14 +107,20 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -
         result: tuple[Any, Carry] = lax.while_loop(unfinished, advance, (begin, carry))
         return result[1]
 
-    many, one = (jax.jit(f, donate_argnums=gives_up) for f in (steps, batch_of_each))
+    many, one = (Shared(f, alike=2, donate_argnums=gives_up) for f in (steps, batch_of_each))
     pace = _Pace()
 
-    def run(carry: Carry, factor: Any, chunks: Iterable[Chunk], most: int | None = None) -> Carry:
+    def run(
+        carry: Carry,
+        factor: Any,
+        chunks: Iterable[Chunk],
+        most: int | None = None,
+        stopped: Stopped = never,
+    ) -> Carry:
         for data, rows in chunks:
             begin, batches = 0, jnp.asarray(rows.batches)
             last = rows.steps if most is None else min(most, rows.steps)
-            while begin < last:
+            while begin < last and not stopped():
                 end = min(begin + pace.steps, last)
                 started = time.perf_counter()
                 carry = many(carry, factor, data, batches, np.int32(begin), np.int32(end))
@@ -129,7 +151,8 @@ def _batch_of_each(step: Step, lanes: int) -> Callable[..., Carry]:
 
 
 class _Pace:
-    # How many steps take about a second. The first run compiles, and tells nothing.
+    # How many steps take about a second. The first run compiles, and tells nothing; what a thread
+    # tells that waited for it is mended by the next.
     def __init__(self) -> None:
         self.steps = FIRST
         self._compiled = False

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -23,6 +26,7 @@ from normcraft.trainers.fused.program import Program, State
 from normcraft.trainers.fused.program_cache import are_kept, keep_programs
 from normcraft.trainers.fused.rate import Schedule, with_schedule
 from normcraft.trainers.fused.speeds import Speeds, fastest
+from normcraft.trainers.fused.strands import Stopped, side_by_side
 from normcraft.trainers.fused.supply import Supply
 from normcraft.trainers.objective import Objective
 from normcraft.trainers.optimizer import scaled_schedule
@@ -31,6 +35,23 @@ from normcraft.trainers.trainer import ACTIVATION_SAMPLES, Logs, Trainer, Trial,
 __all__ = ["FusedTrainer"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass
+class Strand:
+    """The trials of one program: where they stand, and what they take.
+
+    Attributes:
+        trials: The trials, no more than the program has lanes.
+        supply: Their data.
+        state: Where training stands, of all lanes.
+        factors: What a schedule of the learning rate is multiplied by, of all lanes.
+    """
+
+    trials: Trials
+    supply: Supply
+    state: State
+    factors: Array
 
 
 class FusedTrainer(Trainer):
@@ -42,7 +63,8 @@ class FusedTrainer(Trainer):
         objective: The metric that judges.
         initial: `"reinitialize"` draws weights from the seed; `"keep"` begins with the model's.
         batch_size: Samples a step.
-        together: How many trials one program trains at once.
+        together: How many trials it trains at once.
+        strands: In how many programs side by side, a thread each; the others share one program.
         speeds: How fast each form of its layers is; without, the library's are taken.
     """
 
@@ -56,18 +78,20 @@ class FusedTrainer(Trainer):
         initial: str = "reinitialize",
         batch_size: int = 32,
         together: int = 1,
+        strands: int = 1,
         speeds: Speeds | None = None,
     ) -> None:
         super().__init__(model, objective, initial=initial)
         keep_programs()
-        self.together = together
+        self.together, self.strands = together, strands
+        self._lanes = lanes = -(-together // strands)
         forms = (
-            (place, fastest(place, speeds or {}, together=together))
+            (place, fastest(place, speeds or {}, together=lanes))
             for place in places(model, batch_size)
         )
         self._chosen = [(place.layer, place.attribute, form) for place, form in forms if form]
         self._looped = not left_to_library(model, self._chosen)
-        self._measures = Measures(model, self._chosen, looped=self._looped, lanes=together)
+        self._measures = Measures(model, self._chosen, looped=self._looped, lanes=lanes)
         # Arrays that a program was given may not be read again, also where it failed.
         self._undrawn = [(v, np.array(v.value)) for v in kept_variables(model)]
         index = {id(v): number for number, v in enumerate(model.non_trainable_variables)}
@@ -96,39 +120,52 @@ class FusedTrainer(Trainer):
         """
         if trial.data.dataset.is_stream or not are_kept():
             return
-        chunk = self._begun_with(trial)
-        program = self._compiled().lowered(self._state, self._factors, chunk)
+        strand, chunk = self._begun_with(trial)
+        program = self._compiled().lowered(strand.state, strand.factors, chunk)
         self._ahead = Thread(target=_compile, args=(program,), name="compile ahead")
         self._ahead.start()
 
-    def step_seconds(self, trial: Trial) -> float:
-        """How long a step of a trial takes among as many as are trained at once.
+    def step_seconds(self, trial: Trial, strands: int = 1) -> float:
+        """How long a step of a trial takes.
 
         Args:
             trial: A trial; its batches are taken.
+            strands: Programs that run side by side.
 
         Returns:
-            Seconds, compilation left out; infinite where no batch is whole.
+            Seconds for each of the trials that run then, compilation left out; infinite where no
+            batch is whole.
         """
-        chunk = self._begun_with(trial)
-        step = self._compiled().step_seconds(self._state, self._factors, chunk)
-        return step / self.together
+        strand, chunk = self._begun_with(trial)
+        program = self._compiled()
 
-    def _begun_with(self, trial: Trial) -> Chunk:
+        def seconds(state: State, _: Stopped) -> float:
+            return program.step_seconds(state, strand.factors, chunk)
+
+        copies = [jax.tree.map(np.copy, strand.state) for _ in range(strands)]
+        return max(side_by_side(seconds, copies)) / (strands * self._lanes)
+
+    def _begun_with(self, trial: Trial) -> tuple[Strand, Chunk]:
         self._begin([trial])
         self._chance(trial.data)  # metrics are built when they are first used
-        with self._supply.training(0) as chunks:
-            return next(iter(chunks))
+        (strand,) = self._strands
+        with strand.supply.training(0) as chunks:
+            return strand, next(iter(chunks))
 
     def _begin(self, trials: Trials) -> None:
         if self._ahead is not None:
             self._ahead.join()
             self._ahead = None
+        self._strands = [
+            self._strand(trials[start : start + self._lanes])
+            for start in range(0, len(trials), self._lanes)
+        ]
+
+    def _strand(self, trials: Trials) -> Strand:
         begun = self._full([self._begun(trial.spec) for trial in trials])
         states, factors = zip(*begun, strict=True)
-        self._supply = Supply(self._full([*trials]))
-        self._state = joined(states)
-        self._factors = np.array(factors, "float32")
+        supply = Supply(self._full([*trials]))
+        return Strand(trials, supply, joined(states), np.array(factors, "float32"))
 
     def _begun(self, spec: TrialSpec) -> tuple[State, float]:
         for variable, value in self._undrawn:
@@ -147,56 +184,91 @@ class FusedTrainer(Trainer):
         # An optimizer whose schedule does not scale was compiled into the model anew.
         if self._program is None or self._optimizer_of_program is not self.model.optimizer:
             self._program = Program(
-                self.model, self._chosen, looped=self._looped, lanes=self.together
+                self.model, self._chosen, looped=self._looped, lanes=self._lanes
             )
             self._optimizer_of_program = self.model.optimizer
         return self._program
 
     def _train_epoch(self, trials: Trials, epoch: int) -> list[Logs]:
-        for key, number in self._streams:
-            seeds = [[site_seed(spec.seed, "dropout", key, epoch), 0] for spec, _ in trials]
-            self._state.non_trainable[number] = np.array(self._full(seeds), "uint32")
-        with self._supply.training(epoch) as chunks:
-            self._state, logs = self._compiled().train(self._state, self._factors, chunks)
-        return apart(logs, len(trials))
+        del trials
+        program = self._compiled()
+
+        def train(strand: Strand, stopped: Stopped) -> list[Logs]:
+            for key, number in self._streams:
+                seeds = [
+                    [site_seed(spec.seed, "dropout", key, epoch), 0] for spec, _ in strand.trials
+                ]
+                strand.state.non_trainable[number] = np.array(self._full(seeds), "uint32")
+            with strand.supply.training(epoch) as chunks:
+                strand.state, logs = program.train(strand.state, strand.factors, chunks, stopped)
+            return apart(logs, len(strand.trials))
+
+        return self._of_all(train)
+
+    def _of_all(self, function: Callable[[Strand, Stopped], list[Any]]) -> list[Any]:
+        return list(chain.from_iterable(side_by_side(function, self._strands)))
 
     def _full(self, parts: list[Any]) -> list[Any]:
-        # A group that is not full has its last trial several times: nothing is compiled anew.
-        return parts + parts[-1:] * (self.together - len(parts))
+        # A program that is not full has its last trial several times: nothing is compiled anew.
+        return parts + parts[-1:] * (self._lanes - len(parts))
 
     def _evaluate(self, part: str, trials: Trials) -> list[Logs]:
-        with self._supply.judging(part) as chunks:
-            return apart(self._compiled().evaluate(self._state, chunks), len(trials))
+        del trials
+        program = self._compiled()
+
+        def evaluate(strand: Strand, stopped: Stopped) -> list[Logs]:
+            with strand.supply.judging(part) as chunks:
+                logs = program.evaluate(strand.state, chunks, stopped)
+            return apart(logs, len(strand.trials))
+
+        return self._of_all(evaluate)
 
     def _reestimate(self, trials: Trials) -> bool:
         del trials
         if not self._measures.layers:
             return False
-        states = []
-        with self._supply.inputs() as chunks:
-            statistics = list(self._measures.statistics(self._values(), chunks))
-        for index, found in enumerate(statistics):
-            self._bring(index)
-            for layer, moments in zip(self._measures.layers, found, strict=True):
-                batch.set_statistics(layer, *moments)
-            states.append(self._present())
-        self._state = joined(states)
+
+        def statistics(strand: Strand, stopped: Stopped) -> list[Any]:
+            del stopped
+            with strand.supply.inputs() as chunks:
+                return list(self._measures.statistics(self._values(strand), chunks))
+
+        found = side_by_side(statistics, self._strands)
+        for strand, of_lanes in zip(self._strands, found, strict=True):
+            strand.state = joined(
+                [self._with(strand, lane, moments) for lane, moments in enumerate(of_lanes)]
+            )
         return True
 
-    def _activations(self, trials: Trials) -> list[dict[str, Array]]:
-        samples = self._full([data.sample(ACTIVATION_SAMPLES) for _, data in trials])
-        return self._measures.activations(self._values(), joined(samples))
+    def _with(self, strand: Strand, lane: int, statistics: list[Any]) -> State:
+        self._bring_lane(strand, lane)
+        for layer, moments in zip(self._measures.layers, statistics, strict=True):
+            batch.set_statistics(layer, *moments)
+        return self._present()
 
-    def _values(self) -> dict[int, Any]:
+    def _activations(self, trials: Trials) -> list[dict[str, Array]]:
+        del trials
+        found: list[dict[str, Array]] = []
+        for strand in self._strands:
+            samples = self._full([data.sample(ACTIVATION_SAMPLES) for _, data in strand.trials])
+            every = self._measures.activations(self._values(strand), joined(samples))
+            found += every[: len(strand.trials)]
+        return found
+
+    def _values(self, strand: Strand) -> dict[int, Any]:
         trainable, non_trainable, _ = self._variables()
-        values = [*self._state.trainable, *self._state.non_trainable]
+        values = [*strand.state.trainable, *strand.state.non_trainable]
         return {id(v): value for v, value in zip(trainable + non_trainable, values, strict=True)}
 
     def _bring(self, index: int) -> None:
-        self._factor = float(self._factors[index])
-        for variables, values in zip(self._variables(), self._state, strict=True):
+        number, lane = divmod(index, self._lanes)
+        self._bring_lane(self._strands[number], lane)
+
+    def _bring_lane(self, strand: Strand, lane: int) -> None:
+        self._factor = float(strand.factors[lane])
+        for variables, values in zip(self._variables(), strand.state, strict=True):
             for variable, value in zip(variables, values, strict=True):
-                variable.assign(value[index])
+                variable.assign(value[lane])
 
 
 def _compile(program: Any) -> None:
