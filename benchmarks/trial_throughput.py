@@ -279,7 +279,7 @@ def study(job: Job, data: Any) -> dict[str, Any]:
         ],
         "step": [median(one.step_milliseconds for one in arm) / cores for arm in arms],
         "score": [median(one.score_as_trained for one in arm) for arm in arms],
-        "plan": f"{plan['executor']}, {plan['together']} in a program",
+        "plan": "{executor}, {together} at once in {strands} programs".format(**plan),
         "memory": memory(),
     }
 

@@ -18,7 +18,7 @@ from normcraft.layers.arguments import (
     clipping,
 )
 from normcraft.layers.averages import StepCounter, momentum_after
-from normcraft.layers.kernels import normalize_by_batch, plain
+from normcraft.layers.kernels import moved, normalize_by_batch, plain
 from normcraft.layers.replicas import sum_over_replicas, why_not_synchronized
 
 __all__ = ["BatchNormalization"]
@@ -291,9 +291,7 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
 
 
 def _move(average: keras.Variable, value: Tensor, momentum: Any) -> Tensor:
-    before = ops.cast(average, value.dtype)
-    after = before * momentum + value * (1.0 - momentum)
-    after = ops.where(ops.isfinite(after), after, before)
+    after = moved(ops.cast(average, value.dtype), value, momentum)
     average.assign(after)
     return after
 

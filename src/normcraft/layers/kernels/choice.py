@@ -9,7 +9,7 @@ import keras
 
 from normcraft.layers.kernels import plain
 
-__all__ = ["normalize_by_batch"]
+__all__ = ["moved", "normalize_by_batch"]
 
 Tensor = Any
 FAST = ("jax", "tensorflow", "torch")
@@ -44,6 +44,27 @@ def normalize_by_batch(
     kernel = import_module(f"normcraft.layers.kernels.{backend}")
     found: tuple[Tensor, Tensor, Tensor] = kernel.normalize(x, gamma, beta, epsilon=epsilon)
     return found
+
+
+def moved(before: Tensor, value: Tensor, momentum: Any) -> Tensor:
+    """A moving average after one more value: before·momentum + value·(1 − momentum).
+
+    Args:
+        before: The average so far.
+        value: The value, of its shape and dtype.
+        momentum: A number or a scalar tensor of their dtype.
+
+    Returns:
+        The average; where it would not be finite, `before`.
+
+    Example:
+        >>> before, value = keras.ops.array([0.0, 4.0]), keras.ops.array([1.0, float("nan")])
+        >>> keras.ops.convert_to_numpy(moved(before, value, 0.75)).tolist()
+        [0.25, 4.0]
+    """
+    if keras.backend.backend() != "torch":
+        return plain.moved(before, value, momentum)
+    return import_module("normcraft.layers.kernels.torch").moved(before, value, momentum)
 
 
 def _is_matrix(x: Tensor, axis: int) -> bool:

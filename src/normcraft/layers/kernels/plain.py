@@ -7,7 +7,16 @@ from typing import Any
 
 from keras import ops
 
-__all__ = ["affine", "moments", "normalize", "rows", "scaled", "unchanged", "undefined_where_empty"]
+__all__ = [
+    "affine",
+    "moments",
+    "moved",
+    "normalize",
+    "rows",
+    "scaled",
+    "unchanged",
+    "undefined_where_empty",
+]
 
 Tensor = Any
 AllReduce = Callable[[Tensor], Tensor]
@@ -63,6 +72,16 @@ def normalize(
     """
     _, mean, variance = rows(moments(x, None, kept=(axis,)))
     return scaled(x, mean, variance, gamma, beta, axis=axis, epsilon=epsilon), mean, variance
+
+
+def moved(before: Tensor, value: Tensor, momentum: Any) -> Tensor:
+    """before·momentum + value·(1 − momentum) where that is finite, else `before`.
+
+    Returns:
+        The average.
+    """
+    after = before * momentum + value * (1.0 - momentum)
+    return ops.where(ops.isfinite(after), after, before)
 
 
 def rows(found: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["normalize"]
+__all__ = ["moved", "normalize"]
 
 Tensor = Any
 # The native operation adds values up in a row. Of more than so many, far from zero, its mean loses
@@ -36,6 +36,16 @@ def normalize(
         exact = _mean(matrix.detach())
         mean, variance = exact, variance - torch.square(mean - exact)
     return y.view(x.shape), mean, variance
+
+
+def moved(before: Tensor, value: Tensor, momentum: Any) -> Tensor:
+    """before·momentum + value·(1 − momentum) where that is finite, else `before`.
+
+    Returns:
+        The average.
+    """
+    after = torch.lerp(value.detach(), before, momentum)
+    return torch.where(torch.isfinite(after), after, before)
 
 
 def _native(
