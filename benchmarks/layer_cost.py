@@ -5,10 +5,9 @@
 Alone: forward and backward of the layer in training mode, moving averages included, as Keras's
 trainer runs it on the backend: JAX in one jitted program, TensorFlow in a graph (its default on a
 CPU), PyTorch eagerly. Beside Keras's layer run `torch.nn.BatchNorm` (where PyTorch is the backend),
-eight copies of the input, the least that forward and backward can move, and `Identity`: what a call
-of a layer costs that does nothing. In a step:
-the blog's network (R4) at batch 32 through `fit`, plain, with Keras's layers and with ours; what
-counts is the time that they add. Every round runs each once, in an order of its own; figures are
+eight copies of the input, the least that forward and backward can move, and what a call of a layer
+costs that does nothing. In a step: the blog's network (R4) at batch 32 through `fit`, plain, with
+Keras's layers and with ours; what counts is the time that they add. Every round runs each once, in an order of its own; figures are
 medians of what is found within rounds, with a 95% bootstrap interval. The backend is
 KERAS_BACKEND's.
 
@@ -38,6 +37,19 @@ ALONE = {"torch": 1 / 3, "tensorflow": 0.6, "jax": 0.8}
 GOAL = 0.97
 Contestant = Callable[[], Any]
 Times = dict[str, np.ndarray]
+
+
+class Nothing(keras.layers.Layer):
+    """A layer that does nothing."""
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Nothing.
+
+        Returns:
+            The inputs.
+        """
+        del training
+        return inputs
 
 
 def layer_pass(layer: keras.layers.Layer, x: np.ndarray, gradient: np.ndarray) -> Contestant:
@@ -189,7 +201,7 @@ def alone(rounds: int) -> list[dict[str, Any]]:
         contestants = {
             "keras": layer_pass(keras.layers.BatchNormalization(), x, gradient),
             "ours": layer_pass(BatchNormalization(), x, gradient),
-            "call": layer_pass(keras.layers.Identity(), x, gradient),
+            "call": layer_pass(Nothing(), x, gradient),
             "copies": copies(x),
             **native(x, gradient),
         }

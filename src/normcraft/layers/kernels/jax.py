@@ -1,8 +1,8 @@
-"""JAX: one sweep for both statistics and one for both sums of the gradient on a CPU.
+"""JAX: one sweep for both statistics on a CPU.
 
-XLA's CPU compiler makes a loop of its own of every sum over rows, single values wide for sums of
-products. A loop over blocks of rows adds both sums up in vectors while the block is in the cache.
-Accelerators take XLA's own sums.
+XLA's CPU compiler makes a loop of its own of every sum over rows. A loop over blocks of rows adds
+both sums up in vectors while the block is in the cache. Accelerators take XLA's own sums, and so
+does the gradient: blocks were no faster there, and slower in the step of a network.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _backward(epsilon: float, kept: Any, gradients: Any) -> Any:
     del epsilon
     x, gamma, mean, inverse = kept
     gradient = gradients[0]
-    of_beta, product = _gradient_sums(gradient, x, mean)
+    of_beta, product = jnp.sum(gradient, 0), jnp.sum(gradient * (x - mean), 0)
     of_gamma = product * inverse
     scale = gamma * inverse
     slope = scale * inverse * of_gamma / len(x)
@@ -71,39 +71,19 @@ _normalized.defvjp(_forward, _backward)
 
 def _moment_sums(x: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
     """Sums over the rows of x − near and of its square."""
-
-    def add(block: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
-        centred = block - near
-        return centred, jnp.square(centred)
-
-    return _summed(add, (x,), near)
-
-
-def _gradient_sums(gradient: Tensor, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums over the rows of the gradient and of gradient·(x − mean)."""
-
-    def add(gradient: Tensor, x: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-        return gradient, gradient * (x - mean)
-
-    return _summed(add, (gradient, x), mean)
-
-
-def _summed(terms: Any, matrices: tuple[Tensor, ...], row: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums over the rows of the two terms made of matrices and one row."""
-    rows, channels = matrices[0].shape
+    rows, channels = x.shape
     height = _height(rows, channels)
 
-    def of_all(*matrices: Tensor) -> tuple[Tensor, Tensor]:
-        first, second = terms(*matrices, row)
-        return jnp.sum(first, 0), jnp.sum(second, 0)
+    def of_all(x: Tensor) -> tuple[Tensor, Tensor]:
+        centred = x - near
+        return jnp.sum(centred, 0), jnp.sum(jnp.square(centred), 0)
 
-    def in_blocks(*matrices: Tensor) -> tuple[Tensor, Tensor]:
-        blocks = [matrix.reshape(-1, height * channels) for matrix in matrices]
-        wide = jnp.tile(row, height)
+    def in_blocks(x: Tensor) -> tuple[Tensor, Tensor]:
+        blocks, wide = x.reshape(-1, height * channels), jnp.tile(near, height)
 
         def add(index: Any, sums: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            first, second = terms(*(block[index] for block in blocks), wide)
-            return sums[0] + first, sums[1] + second
+            centred = blocks[index] - wide
+            return sums[0] + centred, sums[1] + jnp.square(centred)
 
         nothing = jnp.zeros_like(wide)
         found = jax.lax.fori_loop(0, rows // height, add, (nothing, nothing))
@@ -111,10 +91,8 @@ def _summed(terms: Any, matrices: tuple[Tensor, ...], row: Tensor) -> tuple[Tens
         return first, second
 
     if height * channels < BLOCK // 4:
-        return of_all(*matrices)
-    found: tuple[Tensor, Tensor] = jax.lax.platform_dependent(
-        *matrices, cpu=in_blocks, default=of_all
-    )
+        return of_all(x)
+    found: tuple[Tensor, Tensor] = jax.lax.platform_dependent(x, cpu=in_blocks, default=of_all)
     return found
 
 
