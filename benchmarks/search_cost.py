@@ -118,7 +118,7 @@ def tasks(mnist: Path | None, faces: Path | None) -> Iterator[Task]:
         yield Task("mnist", load_for("digits_cnn", data), data)
         yield Task("mnist_sigmoid", load_for("digits_cnn", data), data, activation="sigmoid")
     if faces is not None:
-        data = from_file(faces, "faces", 2000, every=3)
+        data = from_file(faces, "faces", 1500, every=4)
         yield Task("faces", load_for("digits_cnn", data), data)
         yield Task("faces_batch_128", load_for("digits_cnn", data), data, batch_size=128)
 
