@@ -7,9 +7,9 @@ trainer runs it on the backend: JAX in one jitted program, TensorFlow in a graph
 CPU), PyTorch eagerly. Beside Keras's layer run `torch.nn.BatchNorm` (where PyTorch is the backend),
 eight copies of the input, the least that forward and backward can move, and what a call of a layer
 costs that does nothing. In a step: the blog's network (R4) at batch 32 through `fit`, plain, with
-Keras's layers and with ours; what counts is the time that they add. Every round runs each once, in an order of its own; figures are
-medians of what is found within rounds, with a 95% bootstrap interval. The backend is
-KERAS_BACKEND's.
+Keras's layers and with ours; what counts is the time that they add. Every round runs each once, in
+an order of its own; figures are medians of what is found within rounds, with a 95% bootstrap
+interval. The backend is KERAS_BACKEND's.
 
 Goals, against Keras's layer: PyTorch at most 1/3 of its time alone and 1/2 of the added time,
 TensorFlow .6 alone, JAX .8 alone, and nowhere slower: the lower bound of Keras's time over ours is

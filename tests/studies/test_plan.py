@@ -102,7 +102,7 @@ def test_programs_side_by_side_are_timed_while_they_are_faster(monkeypatch):
     from normcraft.studies import rehearsal
     from normcraft.trainers.fused import FusedTrainer
 
-    tried = []
+    tried = []  # and the memory that they would take is looked at
 
     def timed(self, trial, strands):
         tried.append((self.together, strands))
@@ -114,6 +114,8 @@ def test_programs_side_by_side_are_timed_while_they_are_faster(monkeypatch):
     found = rehearsal._seconds(parts, study_of().specs[-1])
     assert tried == [(1, 1), (1, 2), (1, 4)]
     assert Rehearsed({}, found).fastest == (2, 2)
+    monkeypatch.setattr("normcraft.trainers.fused.trainer.device_memory", lambda: 2**10)
+    assert list(rehearsal._seconds(parts, study_of().specs[-1])) == [(1, 1)]
 
 
 @on_jax

@@ -94,7 +94,7 @@ def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[tuple[int, int], float]
     for lanes in _candidates(parts, spec, found):
         try:
             trainer: Any = parts.trainer(spec, lanes)
-            for strands in _side_by_side(parts.together // lanes):
+            for strands in _side_by_side(parts.together // lanes, trainer, trial):
                 found[lanes * strands, strands] = trainer.step_seconds(trial, strands)
                 if min(found, key=lambda width: found[width]) != (lanes * strands, strands):
                     break
@@ -103,15 +103,16 @@ def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[tuple[int, int], float]
     return found or {ALONE: float("inf")}
 
 
-def _side_by_side(most: int) -> Iterator[int]:
+def _side_by_side(most: int, trainer: Any, trial: Trial) -> Iterator[int]:
     """How many programs may run side by side: 1, 2, 4, … on the cores of a CPU."""
     import jax
 
-    cores = num_cores() if jax.default_backend() == "cpu" else 1
-    strands = 1
-    while strands <= min(cores, max(1, most)):
-        yield strands
-        strands *= 2
+    yield 1
+    if jax.default_backend() == "cpu":
+        strands, most = 2, min(num_cores(), most, trainer.most_strands(trial))
+        while strands <= most:
+            yield strands
+            strands *= 2
 
 
 def _candidates(

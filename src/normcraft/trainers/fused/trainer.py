@@ -25,6 +25,7 @@ from normcraft.trainers.fused.measures import Measures
 from normcraft.trainers.fused.program import Program, State
 from normcraft.trainers.fused.program_cache import are_kept, keep_programs
 from normcraft.trainers.fused.rate import Schedule, with_schedule
+from normcraft.trainers.fused.resident import device_memory
 from normcraft.trainers.fused.speeds import Speeds, fastest
 from normcraft.trainers.fused.strands import Stopped, side_by_side
 from normcraft.trainers.fused.supply import Supply
@@ -35,6 +36,7 @@ from normcraft.trainers.trainer import ACTIVATION_SAMPLES, Logs, Trainer, Trial,
 __all__ = ["FusedTrainer"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+JUDGING = 4  # times the memory of a step
 
 
 @dataclass
@@ -144,6 +146,23 @@ class FusedTrainer(Trainer):
 
         copies = [jax.tree.map(np.copy, strand.state) for _ in range(strands)]
         return max(side_by_side(seconds, copies)) / (strands * self._lanes)
+
+    def most_strands(self, trial: Trial) -> int:
+        """How many programs half of the device's memory holds side by side.
+
+        Args:
+            trial: A trial; its batches are taken.
+
+        Returns:
+            1 or more. Judging takes larger batches than training, and several times its memory.
+        """
+        strand, chunk = self._begun_with(trial)
+        program = self._compiled().lowered(strand.state, strand.factors, chunk).compile()
+        found = program.memory_analysis()
+        if found is None:
+            return 1
+        each = JUDGING * (found.temp_size_in_bytes + found.output_size_in_bytes)
+        return max(1, device_memory() // 2 // max(1, int(each)))
 
     def _begun_with(self, trial: Trial) -> tuple[Strand, Chunk]:
         self._begin([trial])
