@@ -18,7 +18,7 @@ GROWTH = 3  # from rung to rung
 MOST_RUNGS = 3
 MOST_EXPLORERS = 4  # seeds of a rung
 MOST_ARMS = 3  # that are confirmed, beside the baseline: each costs seeds, and by Holm power
-SHARE = 0.4  # of the budget that exploring may take
+SHARE = 0.55  # of the budget that exploring may take
 
 
 @dataclass(frozen=True)
