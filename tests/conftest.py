@@ -6,7 +6,9 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
+import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # What a run keeps in the user's cache is none of the user's here; its processes share it.
@@ -79,6 +81,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         costly = [item for item in items if item.get_closest_marker("every_application")]
         items[:] = [item for item in items if item not in costly]
         config.hook.pytest_deselected(items=costly)
+
+
+@pytest.fixture
+def ctrl_c_is_heard() -> Iterator[None]:
+    """SIGINT raises `KeyboardInterrupt`, also where tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -286,6 +286,7 @@ def test_a_trial_that_diverges_reads_no_further(digits, no_room):
     assert len(source.asked) < 30
 
 
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_is_heard_though_a_source_hangs(digits, monkeypatch):
     monkeypatch.setattr(f"{FUSED}.feed.PATIENCE", 0.01)
     released, main = threading.Event(), threading.main_thread()

@@ -97,6 +97,7 @@ def test_the_model_is_that_of_the_trial_whose_record_is_given(digits, trainer, t
         assert found["accuracy"] == pytest.approx(record.score, abs=1e-6)
 
 
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_ends_all_strands(digits, trainer, monkeypatch):
     """After the second: the main thread gets `KeyboardInterrupt` while it waits for the others."""
     from normcraft.trainers.fused import program
