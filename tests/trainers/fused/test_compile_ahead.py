@@ -68,10 +68,10 @@ def test_what_goes_wrong_ahead_is_told_by_its_own_trial(digits, tmp_path, monkey
     worker = worker_of(digits, tmp_path, specs())
     make = MakeWorker.trainer
 
-    def broken(self, spec, together):
+    def broken(self, spec, *width):
         if spec.arm == ARMS[1]:
             raise ValueError("no such arm")
-        return make(self, spec, together)
+        return make(self, spec, *width)
 
     monkeypatch.setattr(MakeWorker, "trainer", broken)
     outcomes = [next(worker((spec,))).outcome for spec in specs()]

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("jax")
 
 from normcraft.data import load_dataset
-from normcraft.studies import Budget, Grid, Store, Study
+from normcraft.studies import Budget, Grid, Options, Store, Study
 from trials import small_model, without_times
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is JAX's trainer")
@@ -21,7 +21,13 @@ pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is 
 
 def run_study(store):
     grid, budget = Grid(placements=("before_activation",)), Budget(seeds=3, epochs=2)
-    study = Study(small_model(dropout=0.5), load_dataset("digits"), grid=grid, budget=budget)
+    study = Study(
+        small_model(dropout=0.5),
+        load_dataset("digits"),
+        grid=grid,
+        budget=budget,
+        options=Options(executor="local"),  # one trial at a time
+    )
     with Store(store) as opened:
         return study.run(opened).records
 

@@ -99,7 +99,8 @@ def test_training_ends_where_the_loss_is_no_longer_finite(digits):
     fused, _ = trainers(small_model(), digits)
     data = TrialData.of_seed(digits, 0)
     fused.train(spec_of("a", rate=1e38, steps_per_epoch=40), data)
-    steps = int(fused._state.optimizer[0][0])
+    (strand,) = fused._strands
+    steps = int(strand.state.optimizer[0][0])
     assert steps < 10, "the optimizer counts the steps that were taken"
 
 
