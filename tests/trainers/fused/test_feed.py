@@ -289,19 +289,29 @@ def test_a_trial_that_diverges_reads_no_further(digits, no_room):
 @pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_is_heard_though_a_source_hangs(digits, monkeypatch):
     monkeypatch.setattr(f"{FUSED}.feed.PATIENCE", 0.01)
-    released, main = threading.Event(), threading.main_thread()
+    heard, released, main = threading.Event(), threading.Event(), threading.main_thread()
 
     def hanging():
         while True:
             yield digits
             if threading.current_thread() is not main:
                 signal.pthread_kill(main.ident, signal.SIGINT)
+                # Python lets it go where it comes in a callback of the garbage collector.
+                while not heard.wait(5):
+                    signal.pthread_kill(main.ident, signal.SIGINT)
                 released.wait()
 
     fused, _ = trainers()
     data = TrialData.of_seed(stream_of(hanging, digits), 0)
+
+    def train():
+        try:
+            fused.train(spec_of("a", steps_per_epoch=40), data)
+        finally:
+            heard.set()
+
     with pytest.raises(KeyboardInterrupt):
-        fused.train(spec_of("a", steps_per_epoch=40), data)
+        train()
     (thread,) = feeds()
     released.set()
     thread.join()
