@@ -13,8 +13,9 @@ import pytest
 from normcraft.data import take
 from normcraft.records import TrialRecord, TrialSpec
 from normcraft.studies.best_models import Candidates
+from normcraft.studies.worker import MakeWorker
 from normcraft.surgery import place
-from normcraft.trainers import FitTrainer, ensure_compiled, find_objective
+from normcraft.trainers import FitTrainer, Trial, TrialData, ensure_compiled, find_objective
 
 
 def small_model(units: int = 16, dropout: float | None = None) -> keras.Model:
@@ -130,3 +131,32 @@ def traced():
             yield names
     finally:
         logger.removeHandler(listener)
+
+
+def fused_trainer(model, data, together=1, strands=1, placement="before_activation", speeds=None):
+    """A fused trainer of an arm of a model, which is compiled where it is not."""
+    from normcraft.trainers.fused import FusedTrainer
+
+    ensure_compiled(model, data.y_train)
+    objective = find_objective(model, data.x_train[:8], data.y_train[:8])
+    arm = place(model, placement).model
+    return FusedTrainer(arm, objective, together=together, strands=strands, speeds=speeds)
+
+
+def trials_of(data, rates, **changes) -> list[Trial]:
+    """A trial for each rate, seed by seed."""
+    return [
+        Trial(spec_of("a", seed=seed, rate=rate, **changes), TrialData.of_seed(data, seed))
+        for seed, rate in enumerate(rates)
+    ]
+
+
+def fused_worker(data, *, together=1, strands=1):
+    """A worker that trains the small model as arm `a`, and leaves no models."""
+    model = small_model()
+    ensure_compiled(model, data.y_train)
+    objective = find_objective(model, data.x_train[:8], data.y_train[:8])
+    parts = MakeWorker(
+        {"a": model}, data, objective, "reinitialize", Nowhere(), together=together, strands=strands
+    )
+    return parts(lambda spec, epoch: None)

@@ -13,16 +13,17 @@ pytest.importorskip("jax")
 from normcraft import recipes
 from normcraft.data import load_dataset
 from normcraft.records import TrialRecord
-from normcraft.studies.worker import MakeWorker
 from normcraft.surgery import place
-from normcraft.trainers import Trial, TrialData, ensure_compiled, find_objective
+from normcraft.trainers import TrialData
 from trials import (
-    Nowhere,
     assert_alike,
+    fused_trainer,
+    fused_worker,
     ours_are_faster,
     small_model,
     spec_of,
     traced,
+    trials_of,
     without_times,
 )
 
@@ -36,30 +37,14 @@ def digits():
     return load_dataset("digits")
 
 
-def trainer_of(model, data, together, placement="before_activation", speeds=None):
-    from normcraft.trainers.fused import FusedTrainer
-
-    ensure_compiled(model, data.y_train)
-    objective = find_objective(model, data.x_train[:8], data.y_train[:8])
-    arm = place(model, placement).model
-    return FusedTrainer(arm, objective, together=together, speeds=speeds)
-
-
-def trials_of(data, rates, **changes):
-    return [
-        Trial(spec_of("a", seed=seed, rate=rate, **changes), TrialData.of_seed(data, seed))
-        for seed, rate in enumerate(rates)
-    ]
-
-
 @pytest.fixture(scope="module")
 def trainer(digits):
-    return trainer_of(small_model(dropout=0.2), digits, TOGETHER)
+    return fused_trainer(small_model(dropout=0.2), digits, TOGETHER)
 
 
 def test_trials_together_are_trials_one_by_one(digits, trainer):
     trials = trials_of(digits, [0.01, 0.001, 0.1])
-    alone = trainer_of(small_model(dropout=0.2), digits, 1)
+    alone = fused_trainer(small_model(dropout=0.2), digits, 1)
     for together, trial in zip(trainer.train_together(trials), trials, strict=True):
         assert_alike(together, alone.train(*trial))
         assert together.spec == trial.spec
@@ -69,7 +54,7 @@ def test_convolutions_with_a_kernel_for_each_trial(digits):
     model = recipes.digits_cnn()
     speeds = ours_are_faster(place(model, "before_activation").model)
     trials = trials_of(digits, [1e-3, 3e-3], steps_per_epoch=6)
-    several, alone = (trainer_of(model, digits, n, speeds=speeds) for n in (2, 1))
+    several, alone = (fused_trainer(model, digits, n, speeds=speeds) for n in (2, 1))
     for together, trial in zip(several.train_together(trials), trials, strict=True):
         assert_alike(together, alone.train(*trial), rtol=1e-3)
 
@@ -93,7 +78,9 @@ def test_a_trial_is_the_same_in_every_lane_and_in_a_group_that_is_not_full(digit
     assert not [name for name in names if "steps" in name], "nothing is compiled for it"
 
 
-def test_the_model_is_that_of_the_trial_whose_record_is_given(digits, trainer, tmp_path):
+@pytest.mark.parametrize("strands", [1, TOGETHER])
+def test_the_model_is_that_of_the_trial_whose_record_is_given(digits, strands, tmp_path):
+    trainer = fused_trainer(small_model(dropout=0.2), digits, TOGETHER, strands)
     for number, record in enumerate(trainer.train_together(trials_of(digits, [0.01] * 3))):
         trainer.save(path := tmp_path / f"{number}.keras")
         x, y = TrialData.of_seed(digits, record.spec.seed).judged_on("validation")
@@ -107,19 +94,9 @@ def test_a_rate_of_a_schedule_for_each_trial(digits):
     loss = "sparse_categorical_crossentropy"
     model.compile(keras.optimizers.SGD(schedule), loss, metrics=["accuracy"])
     trials = trials_of(digits, [0.01, 0.04])
-    several, alone = (trainer_of(model, digits, n) for n in (2, 1))
+    several, alone = (fused_trainer(model, digits, n) for n in (2, 1))
     for together, trial in zip(several.train_together(trials), trials, strict=True):
         assert_alike(together, alone.train(*trial))
-
-
-def worker_of(digits, together):
-    model = small_model()
-    ensure_compiled(model, digits.y_train)
-    objective = find_objective(model, digits.x_train[:8], digits.y_train[:8])
-    parts = MakeWorker(
-        {"a": model}, digits, objective, "reinitialize", Nowhere(), together=together
-    )
-    return parts(lambda spec, epoch: None)
 
 
 def test_fewer_trials_are_trained_at_once_where_memory_runs_out(digits, monkeypatch):
@@ -137,7 +114,7 @@ def test_fewer_trials_are_trained_at_once_where_memory_runs_out(digits, monkeypa
 
     monkeypatch.setattr(Program, "train", short_of_memory)
     group = tuple(spec_of("a", seed=seed, trainer="fused", epochs=1) for seed in range(8))
-    records = list(worker_of(digits, 8)(group))
+    records = list(fused_worker(digits, together=8)(group))
     assert [record.outcome for record in records] == ["finished"] * 8
     assert [record.spec for record in records] == list(group)
     assert tried == [8, 4, 2, 2, 2, 2]
@@ -153,7 +130,7 @@ def test_a_trial_that_fails_fails_alone(digits, monkeypatch):
 
     monkeypatch.setattr(TrialData, "of_seed", classmethod(broken))
     group = tuple(spec_of("a", seed=seed, trainer="fused", epochs=1) for seed in range(4))
-    records = list(worker_of(digits, 4)(group))
+    records = list(fused_worker(digits, together=4)(group))
     assert [record.outcome for record in records] == ["finished"] * 2 + ["failed", "finished"]
     assert records[2] == TrialRecord(group[2], "failed", reason="ValueError: seed 2 is unlucky")
 

@@ -13,10 +13,16 @@ pytest.importorskip("jax")
 
 from normcraft import recipes
 from normcraft.data import load_dataset
-from normcraft.studies.worker import MakeWorker
 from normcraft.surgery import place
-from normcraft.trainers import Trial, TrialData, ensure_compiled, find_objective
-from trials import Nowhere, ours_are_faster, small_model, spec_of, without_times
+from trials import (
+    fused_trainer,
+    fused_worker,
+    ours_are_faster,
+    small_model,
+    spec_of,
+    trials_of,
+    without_times,
+)
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is JAX's trainer")
 
@@ -26,34 +32,18 @@ def digits():
     return load_dataset("digits")
 
 
-def trainer_of(model, data, together, strands, speeds=None):
-    from normcraft.trainers.fused import FusedTrainer
-
-    ensure_compiled(model, data.y_train)
-    objective = find_objective(model, data.x_train[:8], data.y_train[:8])
-    arm = place(model, "before_activation").model
-    return FusedTrainer(arm, objective, together=together, strands=strands, speeds=speeds)
-
-
-def trials_of(data, rates, **changes):
-    return [
-        Trial(spec_of("a", seed=seed, rate=rate, **changes), TrialData.of_seed(data, seed))
-        for seed, rate in enumerate(rates)
-    ]
-
-
 def records_of(trainer, trials):
     return [without_times(record) for record in trainer.train_together(trials)]
 
 
 @pytest.fixture(scope="module")
 def trainer(digits):
-    return trainer_of(small_model(dropout=0.2), digits, 3, 3)
+    return fused_trainer(small_model(dropout=0.2), digits, 3, 3)
 
 
 def test_trials_side_by_side_are_trials_one_by_one(digits, trainer):
     trials = trials_of(digits, [0.01, 0.001, 0.1])
-    alone = trainer_of(small_model(dropout=0.2), digits, 1, 1)
+    alone = fused_trainer(small_model(dropout=0.2), digits, 1, 1)
     assert records_of(trainer, trials) == [without_times(alone.train(*one)) for one in trials]
 
 
@@ -61,13 +51,13 @@ def test_convolutions_side_by_side(digits):
     model = recipes.digits_cnn()
     speeds = ours_are_faster(place(model, "before_activation").model)
     trials = trials_of(digits, [1e-3, 3e-3], steps_per_epoch=6)
-    several, alone = (trainer_of(model, digits, n, n, speeds) for n in (2, 1))
+    several, alone = (fused_trainer(model, digits, n, n, speeds=speeds) for n in (2, 1))
     assert records_of(several, trials) == [without_times(alone.train(*one)) for one in trials]
 
 
 def test_a_program_of_several_trials_in_each_strand(digits):
     trials = trials_of(digits, [0.01, 0.02, 0.03])  # the second program is not full
-    both, one = (trainer_of(small_model(), digits, 2 * n, n) for n in (2, 1))
+    both, one = (fused_trainer(small_model(), digits, 2 * n, n) for n in (2, 1))
     pairs = [*records_of(one, trials[:2]), *records_of(one, trials[2:])]
     assert records_of(both, trials) == pairs
 
@@ -84,18 +74,10 @@ def test_what_is_traced_is_traced_once(digits, monkeypatch):
 
     traced, step = [], Program._train_step
     monkeypatch.setattr(Program, "_train_step", lambda *these: traced.append(1) or step(*these))
-    trainer = trainer_of(small_model(), digits, 4, 4)
+    trainer = fused_trainer(small_model(), digits, 4, 4)
     for number in (4, 3):
         records_of(trainer, trials_of(digits, [0.01] * number))
     assert len(traced) == 1
-
-
-def test_the_model_is_that_of_the_trial_whose_record_is_given(digits, trainer, tmp_path):
-    for number, record in enumerate(trainer.train_together(trials_of(digits, [0.01] * 3))):
-        trainer.save(path := tmp_path / f"{number}.keras")
-        x, y = TrialData.of_seed(digits, record.spec.seed).judged_on("validation")
-        found = keras.saving.load_model(path).evaluate(x, y, verbose=0, return_dict=True)
-        assert found["accuracy"] == pytest.approx(record.score, abs=1e-6)
 
 
 @pytest.mark.usefixtures("ctrl_c_is_heard")
@@ -156,13 +138,7 @@ def test_fewer_run_side_by_side_where_memory_runs_out(digits, monkeypatch):
         begin(self, trials)
 
     monkeypatch.setattr(FusedTrainer, "_begin", short_of_memory)
-    model = small_model()
-    ensure_compiled(model, digits.y_train)
-    objective = find_objective(model, digits.x_train[:8], digits.y_train[:8])
-    parts = MakeWorker(
-        {"a": model}, digits, objective, "reinitialize", Nowhere(), together=4, strands=4
-    )
     group = tuple(spec_of("a", seed=seed, trainer="fused", epochs=1) for seed in range(4))
-    records = list(parts(lambda spec, epoch: None)(group))
+    records = list(fused_worker(digits, together=4, strands=4)(group))
     assert [record.outcome for record in records] == ["finished"] * 4
     assert tried == [(4, 4), (2, 2)] + [(1, 1)] * 4

@@ -16,7 +16,7 @@ from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.forms import Chosen, in_forms
 from normcraft.trainers.fused.lanes import apart, in_lanes
 from normcraft.trainers.fused.rows import Rows, take
-from normcraft.trainers.fused.strands import Shared
+from normcraft.trainers.fused.shared import Shared
 from normcraft.trainers.trainer import activation_tensors
 
 __all__ = ["Measures"]

@@ -20,8 +20,9 @@ from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.forms import Chosen, in_forms
 from normcraft.trainers.fused.lanes import in_lanes, joined
 from normcraft.trainers.fused.rate import Schedule, scaled, with_schedule
-from normcraft.trainers.fused.strands import Shared, Stopped
-from normcraft.trainers.fused.through import Carry, in_loops, never, step_by_step
+from normcraft.trainers.fused.shared import Shared
+from normcraft.trainers.fused.strands import Stopped, never
+from normcraft.trainers.fused.through import Carry, in_loops, step_by_step
 
 __all__ = ["Program", "State"]
 

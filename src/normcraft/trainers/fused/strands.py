@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event, RLock
-from typing import Any, TypeVar
+from threading import Event
+from typing import TypeVar
 
-import jax
-
-__all__ = ["Shared", "Stopped", "side_by_side"]
+__all__ = ["Stopped", "never", "side_by_side"]
 
 Stopped = Callable[[], bool]
 One = TypeVar("One")
 Result = TypeVar("Result")
-_TRACING = RLock()
+
+
+def never() -> bool:
+    """What says that nothing has to come to an end.
+
+    Returns:
+        False.
+    """
+    return False
 
 
 def side_by_side(function: Callable[[One, Stopped], Result], ones: Sequence[One]) -> list[Result]:
@@ -32,9 +38,9 @@ def side_by_side(function: Callable[[One, Stopped], Result], ones: Sequence[One]
         >>> side_by_side(lambda one, stopped: 10 * one, [1, 2])
         [10, 20]
     """
-    stop = Event()
     if len(ones) == 1:
-        return [function(ones[0], stop.is_set)]
+        return [function(ones[0], never)]
+    stop = Event()
 
     def guarded(one: One) -> Result:
         try:
@@ -49,48 +55,3 @@ def side_by_side(function: Callable[[One, Stopped], Result], ones: Sequence[One]
             return [result.result() for result in results]
         finally:
             stop.set()
-
-
-class Shared:
-    """A function, compiled by JAX, that several threads may call.
-
-    What it has not met yet is traced and compiled by one of them, while the others that need it
-    wait: tracing puts forms into layers that all of them share.
-
-    Args:
-        function: The function.
-        alike: How many arguments in front have always the same shapes.
-        **options: Of `jax.jit`.
-    """
-
-    def __init__(self, function: Callable[..., Any], *, alike: int = 0, **options: Any) -> None:
-        self._compiled = jax.jit(function, **options)
-        self._alike = alike
-        self._met: set[Any] = set()
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Calls it.
-
-        Returns:
-            Its result.
-        """
-        shapes = tuple(map(_shape, jax.tree.leaves(arguments[self._alike :])))
-        if shapes in self._met:
-            return self._compiled(*arguments)
-        with _TRACING:
-            result = self._compiled(*arguments)
-            self._met.add(shapes)
-        return result
-
-    def lower(self, *arguments: Any) -> Any:
-        """The program, traced and not compiled.
-
-        Returns:
-            What JAX gives.
-        """
-        with _TRACING:
-            return self._compiled.lower(*arguments)
-
-
-def _shape(array: Any) -> tuple[int, ...]:
-    return getattr(array, "shape", ())

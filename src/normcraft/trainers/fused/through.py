@@ -15,12 +15,14 @@ from jax import lax
 from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.lanes import in_lanes
 from normcraft.trainers.fused.rows import take
-from normcraft.trainers.fused.strands import Shared, Stopped
+from normcraft.trainers.fused.shared import Shared
+from normcraft.trainers.fused.strands import Stopped, never
 
 __all__ = ["Carry", "Step", "Through", "in_loops", "step_by_step"]
 
 Carry = tuple[list[Any], ...]
 Step = Callable[[Carry, Any, Any], Carry]
+Done = tuple[Carry, bool]  # what is carried on, and whether anything is to follow
 SECONDS = 1.0  # that a program may run before Python, and Ctrl-C, have their turn
 FIRST = 64  # steps of the first run, whose speed is not known yet
 
@@ -39,15 +41,6 @@ class Through(NamedTuple):
     lowered: Callable[[Carry, Any, Chunk], Any]
 
 
-def never() -> bool:
-    """What says that nothing has to stop.
-
-    Returns:
-        False.
-    """
-    return False
-
-
 def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int) -> Through:
     """A program for each step.
 
@@ -61,24 +54,16 @@ def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int) -> Throug
     """
     one = Shared(_batch_of_each(step, lanes), alike=2, donate_argnums=gives_up)
 
-    def run(
-        carry: Carry,
-        factor: Any,
-        chunks: Iterable[Chunk],
-        most: int | None = None,
-        stopped: Stopped = never,
-    ) -> Carry:
-        for data, rows in chunks:
-            for some in takewhile(lambda _: not stopped(), islice(rows.each(), most)):
-                carry = one(carry, factor, data, some)
-            jax.block_until_ready(carry)
-            del data  # let go of before the next chunk but one is made
-        return carry
+    def part(carry: Carry, factor: Any, chunk: Chunk, most: int | None, stopped: Stopped) -> Done:
+        for some in takewhile(lambda _: not stopped(), islice(chunk.rows.each(), most)):
+            carry = one(carry, factor, chunk.data, some)
+        jax.block_until_ready(carry)
+        return carry, not stopped()
 
     def lowered(carry: Carry, factor: Any, chunk: Chunk) -> Any:
         return one.lower(carry, factor, chunk.data, next(chunk.rows.each()))
 
-    return Through(run, lowered)
+    return Through(_chunk_by_chunk(part), lowered)
 
 
 def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -> Through:
@@ -110,28 +95,21 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -
     many, one = (Shared(f, alike=2, donate_argnums=gives_up) for f in (steps, batch_of_each))
     pace = _Pace()
 
-    def run(
-        carry: Carry,
-        factor: Any,
-        chunks: Iterable[Chunk],
-        most: int | None = None,
-        stopped: Stopped = never,
-    ) -> Carry:
-        for data, rows in chunks:
-            begin, batches = 0, jnp.asarray(rows.batches)
-            last = rows.steps if most is None else min(most, rows.steps)
-            while begin < last and not stopped():
-                end = min(begin + pace.steps, last)
-                started = time.perf_counter()
-                carry = many(carry, factor, data, batches, np.int32(begin), np.int32(end))
-                if not np.isfinite(carry[-1][total]).any():
-                    return carry
-                pace.took(end - begin, time.perf_counter() - started)
-                begin = end
-            if most is None and rows.rest.size:
-                carry = one(carry, factor, data, rows.rest)
-            del data  # let go of before the next chunk but one is made
-        return carry
+    def part(carry: Carry, factor: Any, chunk: Chunk, most: int | None, stopped: Stopped) -> Done:
+        (data, rows), begin = chunk, 0
+        batches = jnp.asarray(rows.batches)
+        last = rows.steps if most is None else min(most, rows.steps)
+        while begin < last:
+            end = min(begin + pace.steps, last)
+            started = time.perf_counter()
+            carry = many(carry, factor, data, batches, np.int32(begin), np.int32(end))
+            if stopped() or not np.isfinite(carry[-1][total]).any():
+                return carry, False
+            pace.took(end - begin, time.perf_counter() - started)
+            begin = end
+        if most is None and rows.rest.size:
+            carry = one(carry, factor, data, rows.rest)
+        return carry, True
 
     def lowered(carry: Carry, factor: Any, chunk: Chunk) -> Any:
         if not chunk.rows.steps:
@@ -139,7 +117,25 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -
         batches = jnp.asarray(chunk.rows.batches)
         return many.lower(carry, factor, chunk.data, batches, np.int32(0), np.int32(1))
 
-    return Through(run, lowered)
+    return Through(_chunk_by_chunk(part), lowered)
+
+
+def _chunk_by_chunk(part: Callable[..., Done]) -> Callable[..., Carry]:
+    def run(
+        carry: Carry,
+        factor: Any,
+        chunks: Iterable[Chunk],
+        most: int | None = None,
+        stopped: Stopped = never,
+    ) -> Carry:
+        for chunk in chunks:
+            carry, goes_on = part(carry, factor, chunk, most, stopped)
+            if not goes_on:
+                break
+            del chunk  # let go of before the next one but one is made
+        return carry
+
+    return run
 
 
 def _batch_of_each(step: Step, lanes: int) -> Callable[..., Carry]:
