@@ -244,7 +244,7 @@ def design_of(task: Task, seeds: int, random: Random) -> SearchDesign:
     drawn = every[random.integers(len(every))]
     return SearchDesign(
         arms, (), arms[0], rates, tuple(range(seeds)), LENGTH, budget,
-        explorers_within(budget, one), drawn, None, True,
+        explorers_within(budget, one, LENGTH), drawn, None, True,
     )  # fmt: skip
 
 

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normcraft.studies.search.cell import Candidate, cost
-from normcraft.studies.search.design import SearchDesign
+from normcraft.studies.search.design import SearchDesign, exploration_cost, explorers_within
+from normcraft.studies.search.finalists import epochs_needed
 from normcraft.studies.search.follow import follow
 from normcraft.studies.search.looks import looks
+from normcraft.studies.signflip import pairs_needed
 from searches import ARMS, Truth, carried_out, design_of
 
 EQUAL = dict.fromkeys(ARMS, 0.9)
@@ -167,3 +169,26 @@ def test_seeds_of_the_user_are_never_those_that_choose():
     design = replace(design_of(), seeds=(0, 3, 5))
     every = [*design.seeds, *design.exploring_seeds, *design.control_seeds]
     assert len(set(every)) == len(every)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arms=st.integers(2, 6),
+    rates=st.integers(1, 2),
+    length=st.integers(1, 12),
+    more=st.integers(0, 400),
+    random=st.integers(0, 9),
+)
+def test_the_budget_that_is_asked_for_confirms_an_arm_on_seeds_enough(
+    arms, rates, length, more, random
+):
+    """And so does every larger one, however many seeds explore."""
+    design = design_of(ARMS[:arms], rates=(0.01, 0.1)[:rates], length=length)
+    one = exploration_cost(arms, 0, rates, design.rungs)
+    budget = epochs_needed(design) + more
+    explorers = explorers_within(budget, one, length)
+    state, _ = carried_out(
+        replace(design, budget=budget, explorers=explorers),
+        Truth(dict.fromkeys(ARMS, 0.5), random=random),
+    )
+    assert state.confirmation.looks[-1].pairs >= pairs_needed(0.05)

@@ -57,5 +57,5 @@ def test_rungs_grow_threefold_to_the_full_length():
 def test_exploring_costs_what_the_rungs_cost():
     # 24 candidates, 12 of them and the baseline, 7 of those and the baseline
     assert exploration_cost(8, 0, 3, (1, 3, 10)) == 24 * 1 + 13 * 3 + 8 * 10
-    assert explorers_within(1600, 143) == 4
-    assert explorers_within(500, 143) == 1
+    assert explorers_within(1600, 143, 10) == 4
+    assert explorers_within(500, 143, 10) == 1

@@ -11,14 +11,25 @@ import numpy as np
 
 from normcraft.studies.search.cell import Candidate
 from normcraft.studies.search.halving import places
+from normcraft.studies.search.looks import LEVEL
+from normcraft.studies.signflip import pairs_needed
 
-__all__ = ["MOST_ARMS", "SearchDesign", "exploration_cost", "explorers_within", "rung_lengths"]
+__all__ = [
+    "MOST_ARMS",
+    "SPARE",
+    "SearchDesign",
+    "confirmation_cost",
+    "exploration_cost",
+    "explorers_within",
+    "rung_lengths",
+]
 
 GROWTH = 3  # from rung to rung
 MOST_RUNGS = 3
 MOST_EXPLORERS = 4  # seeds of a rung
 MOST_ARMS = 3  # that are confirmed, beside the baseline: each costs seeds, and by Holm power
 SHARE = 0.55  # of the budget that exploring may take
+SPARE = 2  # pairs beyond the fewest that could show anything
 
 
 @dataclass(frozen=True)
@@ -164,18 +175,34 @@ def exploration_cost(arms: int, variants: int, rates: int, rungs: Sequence[int])
     return total
 
 
-def explorers_within(budget: int, cost_of_one: int) -> int:
-    """How many seeds each rung gets: as many as leave most of the budget for confirming.
+def confirmation_cost(length: int, pairs: int) -> int:
+    """What confirming one arm costs: that arm, the baseline and both controls.
+
+    Args:
+        length: Epochs of a trial of full length.
+        pairs: Fresh seeds.
+
+    Returns:
+        Epochs.
+    """
+    return 4 * pairs * length
+
+
+def explorers_within(budget: int, cost_of_one: int, length: int) -> int:
+    """How many seeds each rung gets: as many as leave enough of the budget for confirming.
 
     Args:
         budget: Epochs.
         cost_of_one: What all rungs cost with one seed.
+        length: Epochs of a trial of full length.
 
     Returns:
         From 1 to 4.
 
     Example:
-        >>> explorers_within(1600, 143), explorers_within(100, 143)
-        (4, 1)
+        >>> [explorers_within(budget, 143, 10) for budget in (1600, 610, 100)]
+        [4, 2, 1]
     """
-    return int(np.clip(SHARE * budget // cost_of_one, 1, MOST_EXPLORERS))
+    confirming = confirmation_cost(length, pairs_needed(LEVEL) + SPARE)
+    most = min(SHARE * budget, budget - confirming)
+    return int(np.clip(most // cost_of_one, 1, MOST_EXPLORERS))

@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from math import inf
 
 from normcraft.studies.search.cell import Candidate, cost
-from normcraft.studies.search.design import MOST_ARMS, SearchDesign, exploration_cost
+from normcraft.studies.search.design import (
+    MOST_ARMS,
+    SPARE,
+    SearchDesign,
+    confirmation_cost,
+    exploration_cost,
+)
 from normcraft.studies.search.explore import Rung
 from normcraft.studies.search.looks import LEVEL, looks
 from normcraft.studies.search.standing import Confirmation, Standing
 from normcraft.studies.signflip import pairs_needed
 
 __all__ = ["begin", "epochs_needed"]
-
-SPARE = 2  # pairs beyond the fewest that could show anything, for another arm to be worth it
 
 
 def begin(design: SearchDesign, rungs: Sequence[Rung]) -> Confirmation:
@@ -67,4 +71,4 @@ def epochs_needed(design: SearchDesign) -> int:
     rungs = exploration_cost(
         len(design.arms), len(design.variants), len(design.rates), design.rungs
     )
-    return rungs + pairs_needed(LEVEL) * 4 * design.length
+    return rungs + confirmation_cost(design.length, pairs_needed(LEVEL))

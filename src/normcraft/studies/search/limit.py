@@ -53,7 +53,7 @@ class Limit:
         raise InputError(
             "bad budget",
             received=repr(text),
-            expected="a time (90s, 10m, 2h), or a whole number of trials or epochs (64trials, "
+            expected="a time (90s, 10m, 2h), or one or more whole trials or epochs (64trials, "
             "500epochs)",
         )
 

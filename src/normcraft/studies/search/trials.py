@@ -167,7 +167,7 @@ class SearchTrials:
             seeds=study.budget.trial_seeds,
             length=self._length,
             budget=budget,
-            explorers=max(opening, explorers_within(budget, cost)),
+            explorers=max(opening, explorers_within(budget, cost, self._length)),
             random=draw_random(every, study.identity),
             smallest_effect=study.options.smallest_effect,
             as_fraction=study.objective.as_fraction,
