@@ -126,10 +126,11 @@ def traced():
 
     logger, listener = logging.getLogger("jax._src.interpreters.pxla"), Listener()
     logger.addHandler(listener)
+    jax.config.update("jax_log_compiles", True)  # in all threads
     try:
-        with jax.log_compiles():
-            yield names
+        yield names
     finally:
+        jax.config.update("jax_log_compiles", False)
         logger.removeHandler(listener)
 
 

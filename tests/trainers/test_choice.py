@@ -116,11 +116,12 @@ def test_a_store_keeps_the_speeds_by_which_it_was_run(digits, tmp_path, monkeypa
     with Store(tmp_path / "s.db") as store:
         study.run(store)
         speeds = store.plan(study.specs)["speeds"]
-        assert {key.split("(")[0] for key in speeds} == {"first Conv2D", "MaxPooling2D"}
+        kinds = {"first Conv2D", "first judging Conv2D", "MaxPooling2D"}
+        assert {key.split("(")[0] for key in speeds} == kinds
         json.dumps(speeds)
         module = "normcraft.trainers.fused.speeds"
-        monkeypatch.setattr(f"{module}._file", lambda: None)
-        monkeypatch.setattr(f"{module}._times", lambda _: pytest.fail("again"))
+        monkeypatch.setattr(f"{module}._file", lambda _: None)
+        monkeypatch.setattr(f"{module}._times", lambda *_, **__: pytest.fail("again"))
         study = study_of(model, digits, initial="keep")
         study.run(store)
         assert store.plan(study.specs)["speeds"] == speeds

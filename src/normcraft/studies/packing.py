@@ -87,7 +87,7 @@ def pack(parts: MakeWorker, own: Mapping[str, Any], folder: Path) -> PackedWorke
             hint="make room, put the store elsewhere, or use the executor 'local'",
         ) from error
     return PackedWorker(
-        replace(parts, models=models, dataset=dataset),
+        replace(parts, models=models, dataset=dataset, rehearsed={}),
         own=references,
         settings={name: getattr(keras.config, name)() for name in SETTINGS},
         policy=keras.config.dtype_policy().name,

@@ -88,6 +88,7 @@ def make_plan(executor: str, parts: MakeWorker, specs: Sequence[TrialSpec], run:
     shared, alone = there.least / cores, here.least
     times = f"{1000 * shared:.3g} ms a step in worker processes, {1000 * alone:.3g} in one process"
     if shared < alone:
+        parts.rehearsed.clear()
         return Plan("processes", *there.fastest, there.speeds, times)
     return replace(plan, reason=times)
 

@@ -83,7 +83,8 @@ class Rehearsal:
         from normcraft.trainers.fused import measure_speeds
 
         models = [self._parts.models[arm] for arm in self._sizes]
-        speeds = measure_speeds(models, self._sizes.values(), timed=self._forms)
+        sizes, strands = self._sizes.values(), min(num_cores(), self._parts.together)
+        speeds = measure_speeds(models, sizes, timed=self._forms, strands=strands)
         parts = replace(self._parts, speeds=speeds)
         yield Rehearsed(speeds, _seconds(parts, *group) if self._steps else {ALONE: 0.0})
 
@@ -91,15 +92,19 @@ class Rehearsal:
 def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[tuple[int, int], float]:
     trial = Trial(spec, parts.data(spec.seed))
     found: dict[tuple[int, int], float] = {}
+    least, best = float("inf"), None
     for lanes in _candidates(parts, spec, found):
         try:
             trainer: Any = parts.trainer(spec, lanes)
             for strands in _side_by_side(parts.together // lanes, trainer, trial):
                 found[lanes * strands, strands] = trainer.step_seconds(trial, strands)
-                if min(found, key=lambda width: found[width]) != (lanes * strands, strands):
+                if found[lanes * strands, strands] >= least:
                     break
+                least, best = found[lanes * strands, strands], trainer
         except Exception:  # memory ran out, or the trial itself will say what is wrong
             break
+    if best is not None:
+        parts.rehearsed[spec.arm] = best
     return found or {ALONE: float("inf")}
 
 

@@ -38,6 +38,7 @@ class MakeWorker:
         strands: In how many programs side by side.
         order: A trial of each arm, in the order in which arms have their turn.
         make: Makes the worker of these parts.
+        rehearsed: Trainers of a rehearsal by arm, with all that they compiled.
     """
 
     models: Mapping[str, keras.Model]
@@ -51,6 +52,7 @@ class MakeWorker:
     strands: int = 1
     order: Sequence[TrialSpec] = ()
     make: Callable[[MakeWorker, OnEpoch], Any] | None = None
+    rehearsed: dict[str, Trainer] = field(default_factory=dict)
 
     def __call__(self, on_epoch: OnEpoch) -> Any:
         """Makes the worker.
@@ -83,8 +85,11 @@ class MakeWorker:
             strands: In how many programs side by side.
 
         Returns:
-            A trainer of the arm's model.
+            A trainer of the arm's model; that of the rehearsal where there is one for as many.
         """
+        trainer = self.rehearsed.pop(spec.arm, None)
+        if trainer is not None and trainer.regroup(together, strands):
+            return trainer
         return make_trainer(
             spec,
             self.models[spec.arm],

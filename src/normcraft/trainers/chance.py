@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,24 +12,43 @@ from normcraft._core.keras_private import pack_outputs
 from normcraft.trainers.scoring import score_of
 from normcraft.trainers.trial_data import TrialData
 
-__all__ = ["chance_score", "constant_prediction"]
+__all__ = ["chance_score", "constant_prediction", "constant_predictions"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Score = Callable[[keras.Model, Any, Any, str], float]
 
 
-def chance_score(model: keras.Model, data: TrialData, metric: str) -> float | None:
+def chance_score(
+    model: keras.Model, data: TrialData, metric: str, *, score_of: Score = score_of
+) -> float | None:
     """Score of the constant prediction that the training labels suggest.
 
-    Class frequencies for labels that are classes, the mean for targets that are numbers. A diverged
-    trial counts as this score.
+    A diverged trial counts as this score.
 
     Args:
         model: A compiled model; its own loss and metrics are used.
         data: Data of the trial.
         metric: Key of the metric, or `"loss"`.
+        score_of: What says it of predictions.
 
     Returns:
         The score on the validation data, or None where it is not finite.
+    """
+    value = score_of(model, *constant_predictions(model, data), metric)
+    return value if np.isfinite(value) else None
+
+
+def constant_predictions(model: keras.Model, data: TrialData) -> tuple[Any, Any]:
+    """The validation labels, and a prediction for each that is the same for all.
+
+    Class frequencies for labels that are classes, the mean for targets that are numbers.
+
+    Args:
+        model: A compiled model.
+        data: Data of a trial.
+
+    Returns:
+        Labels, and predictions in the structure of the model's outputs.
     """
     labels = keras.tree.flatten(data.labels)
     size = len(keras.tree.flatten(data.y_validation)[0])
@@ -37,9 +57,7 @@ def chance_score(model: keras.Model, data: TrialData, metric: str) -> float | No
         for y, output, logits in zip(labels, model.outputs, _from_logits(model), strict=True)
     ]
     predictions = [np.broadcast_to(c, (size, *c.shape)).astype("float32") for c in constants]
-    packed = pack_outputs(model, predictions)
-    value = score_of(model, data.y_validation, packed, metric)
-    return value if np.isfinite(value) else None
+    return data.y_validation, pack_outputs(model, predictions)
 
 
 def constant_prediction(y: Array, output_shape: tuple[int | None, ...], *, logits: bool) -> Array:

@@ -73,6 +73,7 @@ class Trainer(ABC):
         self._kept = _values(model) if initial == "keep" else None
         self._optimizer = ReusableOptimizer(model, factors=self.RATE_IS_DATA)
         self._generators = _random_generators(model)
+        self._chances: dict[int | None, float | None] = {}
 
     @abstractmethod
     def _begin(self, trials: Trials) -> None:
@@ -128,7 +129,7 @@ class Trainer(ABC):
         """
         started = time.perf_counter()
         self._begin(trials)
-        chances = [self._chance(trial.data) for trial in trials]
+        chances = [self._chance(index, trial) for index, trial in enumerate(trials)]
         curves: list[list[Epoch]] = [[] for _ in trials]
         for epoch in range(trials[0].spec.epochs):
             for trial, curve, point in zip(trials, curves, self._epoch(trials, epoch), strict=True):
@@ -152,6 +153,18 @@ class Trainer(ABC):
                 **found[index],
             )
 
+    def regroup(self, together: int, strands: int) -> bool:
+        """Lets it train other numbers of trials, where nothing has to be compiled for that.
+
+        Args:
+            together: How many trials it is to train at once.
+            strands: In how many programs side by side.
+
+        Returns:
+            Whether it does.
+        """
+        return (together, strands) == (self.together, self.strands)
+
     def compile_ahead(self, trial: Trial) -> None:  # noqa: B027
         """Begins to compile, where the trainer can, while another one trains.
 
@@ -174,7 +187,18 @@ class Trainer(ABC):
             variable.assign(value)
         return self._optimizer.reset(spec.learning_rate)
 
-    def _chance(self, data: TrialData) -> float | None:
+    def _chance(self, index: int, trial: Trial) -> float | None:
+        if self._objective.metric == "loss":
+            self._bring(index)  # a loss holds what regularizes the weights
+            return self._chance_score(trial.data)
+        # Without a split of their own, all seeds have the same labels.
+        seed = None if trial.data.training is None else trial.spec.seed
+        if seed not in self._chances:
+            score = self._chance_score(trial.data)
+            self._chances[seed] = self._exact(score, "validation", trial.data)
+        return self._chances[seed]
+
+    def _chance_score(self, data: TrialData) -> float | None:
         return chance_score(self.model, data, self._objective.metric)
 
     def _epoch(self, trials: Trials, epoch: int) -> list[Epoch]:
@@ -196,7 +220,9 @@ class Trainer(ABC):
         ]
 
     def _score(self, logs: Logs, part: str, data: TrialData) -> float | None:
-        score = _finite(logs[self._objective.metric])
+        return self._exact(_finite(logs[self._objective.metric]), part, data)
+
+    def _exact(self, score: float | None, part: str, data: TrialData) -> float | None:
         if score is not None and self._objective.as_fraction:
             score = _exact_share(score, data.num_judged(part))
         return score
@@ -209,7 +235,7 @@ class Trainer(ABC):
         if self._reestimate(trials):
             scores = self._scores("validation", trials)
         tested: Scores = [(None, None)] * len(trials)
-        if trials[0].data.dataset.x_test is not None:
+        if "test" in trials[0].data.judging_parts:
             tested = self._scores("test", trials)
         activations = self._activations(trials)
         return [

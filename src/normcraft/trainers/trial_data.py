@@ -50,6 +50,11 @@ class TrialData:
             return cls(dataset, class_weight=class_weight)
         return cls(dataset, *split(dataset.y_train, seed=seed), class_weight)
 
+    @property
+    def judging_parts(self) -> tuple[str, ...]:
+        """What judges: `"validation"`, and `"test"` where there are such data."""
+        return ("validation",) if self.dataset.x_test is None else ("validation", "test")
+
     def judged_on(self, part: str) -> tuple[Any, Any]:
         """Inputs and labels that judge.
 

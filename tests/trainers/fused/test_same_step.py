@@ -65,7 +65,7 @@ class Sides:
         chosen = [(p.layer, p.attribute, form) for p, form in zip(found, forms, strict=True)]
         self.num_forms = len(chosen)
         looped = not left_to_library(model, chosen)
-        self.program = Program(model, chosen, looped=looped)
+        self.program = Program(model, chosen, judging=chosen, looped=looped)
 
     @property
     def variables(self):

@@ -12,6 +12,7 @@ import keras
 from keras import layers
 
 from normcraft.graph import LayerGraph
+from normcraft.surgery.probe import BATCH_SIZE
 from normcraft.trainers.fused.convolution import Convolution, sum_of_shifts
 from normcraft.trainers.fused.pooling import by_comparison, by_mean
 
@@ -49,6 +50,7 @@ class Place:
         own: The form of our own, by name; none for a convolution.
         convolution: The forms of its parts, where it is one.
         is_first: Whether its input is the model's, whose gradient nobody asks for.
+        judges: Whether it is a convolution's in the large batches of judging, without gradients.
     """
 
     layer: Any
@@ -56,6 +58,7 @@ class Place:
     own: Mapping[str, Form]
     convolution: Convolution | None = None
     is_first: bool = False
+    judges: bool = False
 
     @property
     def attribute(self) -> str:
@@ -68,8 +71,8 @@ class Place:
         layer = self.layer
         settings = (f"{name}={getattr(layer, name)}" for name in SETTINGS if hasattr(layer, name))
         filters = getattr(layer, "filters", None)
-        first = "first " * self.is_first
-        kind = f"{first}{type(layer).__name__}{self.shape} {layer.compute_dtype} {filters}"
+        where = "first " * self.is_first + "judging " * self.judges
+        kind = f"{where}{type(layer).__name__}{self.shape} {layer.compute_dtype} {filters}"
         return f"{kind} {' '.join(settings)}"
 
     @property
@@ -77,14 +80,25 @@ class Place:
         """The names of the forms of each part; a layer that is no convolution is one part."""
         if self.convolution is None:
             return {"layer": [LIBRARY, *self.own]}
-        return {part: list(forms) for part, forms in self.convolution.parts.items()}
+        names = {part: list(forms) for part, forms in self.convolution.parts.items()}
+        return {"forward": names["forward"]} if self.judges else names
+
+    @property
+    def judging(self) -> Place:
+        """The place where trials are judged; the same one where it is no convolution."""
+        if self.convolution is None:
+            return self
+        shape = (BATCH_SIZE, *self.shape[1:])
+        convolution = Convolution(self.layer, shape)
+        return replace(self, shape=shape, convolution=convolution, judges=True)
 
     @property
     def usual(self) -> dict[str, str]:
         """The form of each part that is fastest on most machines."""
         if self.convolution is None:
             return {"layer": next(iter(self.own))}
-        best = {"forward": LIBRARY, "inputs": LIBRARY, "kernel": "turned products"}
+        forward = LIBRARY if self.is_first else "padded library"
+        best = {"forward": forward, "inputs": LIBRARY, "kernel": "turned products"}
         return {
             part: best[part] if best[part] in names else "product"
             for part, names in self.names.items()
@@ -101,7 +115,7 @@ class Place:
         """
         if self.convolution is None:
             return self.own.get(names["layer"])
-        return self.convolution.form(names)
+        return self.convolution.form({**dict.fromkeys(self.convolution.parts, "product"), **names})
 
 
 def places(model: keras.Model, batch_size: int) -> list[Place]:

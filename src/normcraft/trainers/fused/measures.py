@@ -16,7 +16,7 @@ from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.forms import Chosen, in_forms
 from normcraft.trainers.fused.lanes import apart, in_lanes
 from normcraft.trainers.fused.rows import Rows, take
-from normcraft.trainers.fused.shared import Shared
+from normcraft.trainers.fused.shared import Needed, Shared
 from normcraft.trainers.trainer import activation_tensors
 
 __all__ = ["Measures"]
@@ -48,7 +48,7 @@ class Measures:
         self._moments = in_lanes(self._moments_of_batch, lanes, (0, None, 0))
         self._of_batch = Shared(self._moments, alike=1)
         self._of_all = Shared(self._moments_of_all, alike=1)
-        self._read = jax.jit(in_lanes(self._all_activations, lanes, (0, 0)))
+        self._read = Shared(in_lanes(self._all_activations, lanes, (0, 0)), alike=1)
 
     @property
     def layers(self) -> list[Any]:
@@ -65,7 +65,7 @@ class Measures:
         Yields:
             Of each trial the mean and variance for each layer.
         """
-        held = [values[id(original)] for original, _ in self._links]
+        held = self._of_probe(values)
         running = [self._probe.running() for _ in range(self._lanes)]
         for data, rows in chunks:
             for parts in self._of_chunk(held, data[0], rows):
@@ -74,6 +74,34 @@ class Measures:
             del data  # let go of before the next chunk but one is made
         for moments in running:
             yield moments.moments
+
+    def needed(self, values: Values, chunk: Chunk, x: Any) -> Iterator[Needed]:
+        """The programs of `statistics` and `activations`.
+
+        Args:
+            values: Of the model's variables.
+            chunk: Data of which the first are inputs.
+            x: A few inputs of each trial.
+
+        Yields:
+            First the one that takes most batches.
+        """
+        if self.layers:
+            held, ((inputs, *_), rows) = self._of_probe(values), chunk
+            if self._looped and rows.steps:
+                yield Needed(self._of_all, (held, inputs, rows.batches))
+            elif rows.steps:
+                yield Needed(self._of_batch, (held, inputs, rows.batches[0]))
+            if rows.rest.size:
+                yield Needed(self._of_batch, (held, inputs, rows.rest))
+        if self._reader is not None:
+            yield Needed(self._read, (self._of_model(values), x))
+
+    def _of_probe(self, values: Values) -> list[Any]:
+        return [values[id(original)] for original, _ in self._links]
+
+    def _of_model(self, values: Values) -> list[Any]:
+        return [values[id(variable)] for variable in self._model.variables]
 
     def _of_chunk(self, values: list[Any], x: Any, rows: Rows) -> list[list[Array]]:
         # Those of some batches each, as arrays of shape (trials, batches, channels).
@@ -112,8 +140,7 @@ class Measures:
         """
         if self._reader is None:
             return [{}] * self._lanes
-        held = [values[id(variable)] for variable in self._model.variables]
-        outputs = apart(self._read(held, x), self._lanes)
+        outputs = apart(self._read(self._of_model(values), x), self._lanes)
         return [dict(zip(self._names, lane, strict=True)) for lane in outputs]
 
     def _all_activations(self, values: list[Any], x: Any) -> list[Any]:

@@ -20,7 +20,7 @@ from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.forms import Chosen, in_forms
 from normcraft.trainers.fused.lanes import in_lanes, joined
 from normcraft.trainers.fused.rate import Schedule, scaled, with_schedule
-from normcraft.trainers.fused.shared import Shared
+from normcraft.trainers.fused.shared import Needed, Shared
 from normcraft.trainers.fused.strands import Stopped, never
 from normcraft.trainers.fused.through import Carry, in_loops, step_by_step
 
@@ -55,14 +55,23 @@ class Program:
         model: A compiled model whose optimizer and metrics are built. Its variables are read while
             a function is traced, and never changed.
         chosen: The forms that its layers are computed in.
+        judging: The same where trials are judged.
         looped: Whether a program takes many steps, else one. XLA's convolutions are slow inside of
             a loop on a CPU.
         lanes: How many trials it trains at once.
     """
 
-    def __init__(self, model: keras.Model, chosen: Chosen, *, looped: bool, lanes: int = 1) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        chosen: Chosen,
+        *,
+        judging: Chosen,
+        looped: bool,
+        lanes: int = 1,
+    ) -> None:
         self._model = model
-        self._chosen = chosen
+        self._chosen, self._judging = chosen, judging
         self._lanes = lanes
         fresh = [np.array(variable.value) for variable in model.metrics_variables]
         self._fresh = joined([fresh] * lanes)
@@ -89,8 +98,8 @@ class Program:
         *values, metrics = self._train.run(carry, factors, chunks, stopped=stopped)
         return State(*values), self._finish(metrics)
 
-    def lowered(self, state: State, factors: Any, chunk: Chunk) -> Any:
-        """The program of `train`, traced and not compiled yet.
+    def needed_to_train(self, state: State, factors: Any, chunk: Chunk) -> list[Needed]:
+        """The programs of `train`.
 
         Args:
             state: Where training stands, of all trials.
@@ -98,9 +107,22 @@ class Program:
             chunk: Data.
 
         Returns:
-            What JAX's `lower` gives.
+            The one that takes most steps first.
         """
-        return self._train.lowered((*state, self._metrics()), factors, chunk)
+        found = self._train.needed((*state, self._metrics()), factors, chunk)
+        return [*found, Needed(self._finish, (self._metrics(),))]
+
+    def needed_to_evaluate(self, state: State, chunk: Chunk) -> list[Needed]:
+        """The programs of `evaluate`.
+
+        Args:
+            state: Where training stands, of all trials.
+            chunk: Data.
+
+        Returns:
+            The one that takes most steps first.
+        """
+        return self._test.needed(*self._to_evaluate(state), chunk)
 
     def step_seconds(self, state: State, factors: Any, chunk: Chunk) -> float:
         """How long a step takes, once it is compiled.
@@ -140,12 +162,13 @@ class Program:
         Returns:
             Means over all chunks of each trial.
         """
-        held = state.trainable, state.non_trainable
-        factors = np.ones(self._lanes, "float32")
-        carry = (*held, self._metrics())
-        *_, metrics = self._test.run(carry, factors, chunks, stopped=stopped)
+        *_, metrics = self._test.run(*self._to_evaluate(state), chunks, stopped=stopped)
         logs: Logs = self._finish(metrics)
         return logs
+
+    def _to_evaluate(self, state: State) -> tuple[Carry, Any]:
+        carry = (state.trainable, state.non_trainable, self._metrics())
+        return carry, np.ones(self._lanes, "float32")
 
     def _train_step(self, carry: Carry, factor: Any, batch: Any) -> Carry:
         optimizer = self._model.optimizer
@@ -157,7 +180,7 @@ class Program:
 
     def _test_step(self, carry: Carry, factor: Any, batch: Any) -> Carry:
         del factor
-        with in_forms(self._chosen):
+        with in_forms(self._judging):
             return _lists(self._model.test_step(carry, batch)[1])
 
     def _metrics(self) -> list[Any]:

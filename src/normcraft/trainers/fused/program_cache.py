@@ -9,7 +9,7 @@ import jax
 
 from normcraft._core.cache import cache_folder
 
-__all__ = ["are_kept", "keep_programs"]
+__all__ = ["keep_programs"]
 
 
 @cache
@@ -24,12 +24,3 @@ def keep_programs() -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
-
-
-def are_kept() -> bool:
-    """Whether what is compiled is kept, so that one thread can compile for another.
-
-    Returns:
-        True where JAX has a folder for it.
-    """
-    return jax.config.jax_compilation_cache_dir is not None

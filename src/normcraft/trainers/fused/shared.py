@@ -1,14 +1,18 @@
-"""A compiled function that several threads may call: traced by one of them."""
+"""Compiled functions that several threads may call, and programs that are compiled ahead."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
-__all__ = ["Shared"]
+from normcraft._core.cores import num_cores
+from normcraft.trainers.fused.strands import Stopped, side_by_side
+
+__all__ = ["Needed", "Shared", "compile_all"]
 
 _TRACING = RLock()
 
@@ -16,8 +20,8 @@ _TRACING = RLock()
 class Shared:
     """A function, compiled by JAX, that several threads may call.
 
-    What it has not met yet is traced and compiled by one of them, while the others that need it
-    wait: tracing puts forms into layers that all of them share.
+    What it has not met yet is compiled by one of them, while others that need the same wait. One
+    function is traced at a time: tracing puts forms into layers that all threads share.
 
     Args:
         function: The function.
@@ -26,9 +30,9 @@ class Shared:
     """
 
     def __init__(self, function: Callable[..., Any], *, alike: int = 0, **options: Any) -> None:
-        self._compiled = jax.jit(function, **options)
+        self._function = jax.jit(function, **options)
         self._alike = alike
-        self._met: set[Any] = set()
+        self._programs: dict[Any, Future[Any]] = {}
 
     def __call__(self, *arguments: Any) -> Any:
         """Calls it.
@@ -36,22 +40,60 @@ class Shared:
         Returns:
             Its result.
         """
-        shapes = tuple(map(_shape, jax.tree.leaves(arguments[self._alike :])))
-        if shapes in self._met:
-            return self._compiled(*arguments)
-        with _TRACING:
-            result = self._compiled(*arguments)
-            self._met.add(shapes)
-        return result
+        return self.program(*arguments)(*arguments)
 
-    def lower(self, *arguments: Any) -> Any:
-        """The program, traced and not compiled.
+    def program(self, *arguments: Any) -> Any:
+        """The compiled program for arguments like these, which are not used up.
 
         Returns:
-            What JAX gives.
+            What JAX's `compile` gives.
         """
-        with _TRACING:
-            return self._compiled.lower(*arguments)
+        shapes = tuple(map(_shape, jax.tree.leaves(arguments[self._alike :])))
+        mine: Future[Any] = Future()
+        program = self._programs.setdefault(shapes, mine)
+        if program is mine:
+            try:
+                with _TRACING:
+                    lowered = self._function.lower(*arguments)
+                mine.set_result(lowered.compile())
+            except BaseException as error:
+                del self._programs[shapes]  # with more memory it may be compiled yet
+                mine.set_exception(error)
+        return program.result()
+
+
+class Needed(NamedTuple):
+    """A program that will be needed.
+
+    Attributes:
+        function: The function.
+        arguments: Some that have the shapes of those to come.
+    """
+
+    function: Shared
+    arguments: tuple[Any, ...]
+
+    def compile(self) -> Any:
+        """Compiles it, where that was not done yet.
+
+        Returns:
+            The program.
+        """
+        return self.function.program(*self.arguments)
+
+
+def compile_all(needed: Iterable[Needed]) -> None:
+    """Compiles programs, as many at a time as there are cores.
+
+    Args:
+        needed: What will be needed, the most expensive first.
+    """
+
+    def compile_one(one: Needed, stopped: Stopped) -> None:
+        if not stopped():
+            one.compile()
+
+    side_by_side(compile_one, list(needed), at_once=num_cores())
 
 
 def _shape(array: Any) -> tuple[int, ...]:

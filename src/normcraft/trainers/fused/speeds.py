@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,39 +20,63 @@ from jax import lax
 
 from normcraft._core.cache import cache_folder, read_cache, write_cache
 from normcraft._core.cores import num_cores
-from normcraft.trainers.fused.forms import Form, Place, in_forms, places
+from normcraft.trainers.fused.forms import Chosen, Form, Place, in_forms, places
+from normcraft.trainers.fused.strands import Stopped, side_by_side
 
-__all__ = ["Speeds", "fastest", "measure_speeds"]
+__all__ = ["Speeds", "chosen", "fastest", "measure_speeds"]
 
 Speeds = Mapping[str, Mapping[str, float]]
 REPEATS, LOOP = 3, 4
 
 
 def measure_speeds(
-    models: Iterable[keras.Model], batch_sizes: Iterable[int], *, timed: bool = True
+    models: Iterable[keras.Model],
+    batch_sizes: Iterable[int],
+    *,
+    timed: bool = True,
+    strands: int = 1,
 ) -> dict[str, dict[str, float]]:
     """Milliseconds that each form of each layer takes, forward and backward.
+
+    With several programs side by side a form that would take more cores finds them busy: each form
+    is timed in as many threads as there will be.
 
     Args:
         models: Built models.
         batch_sizes: Samples a step, one for each model.
         timed: Whether what is not remembered is timed; else the forms that are usually fastest
             stand there with 0 and the others with 1.
+        strands: How many programs will run side by side.
 
     Returns:
         By `Place.key` and name of the form, all that these models need.
     """
-    path = _file()
+    path = _file(strands)
     remembered = read_cache(path) if path else {}
-    time_them = _times if timed else _usual
+    time_them = partial(_times, strands=strands) if timed else _usual
     found: dict[str, dict[str, float]] = {}
     for model, size in zip(models, batch_sizes, strict=True):
-        for place in places(model, size):
+        for place in chain.from_iterable((one, one.judging) for one in places(model, size)):
             if place.key not in found:
                 found[place.key] = _fitting(remembered, place) or time_them(place)
     if path and timed and not found.items() <= remembered.items():
         write_cache(path, {**remembered, **found})
     return found
+
+
+def chosen(places: Iterable[Place], speeds: Speeds, *, together: int = 1) -> Chosen:
+    """The layers that are computed in forms of our own.
+
+    Args:
+        places: The places.
+        speeds: What was measured.
+        together: How many trials one program trains.
+
+    Returns:
+        Each in its fastest form.
+    """
+    forms = ((place, fastest(place, speeds, together=together)) for place in places)
+    return [(place.layer, place.attribute, form) for place, form in forms if form]
 
 
 def fastest(place: Place, speeds: Speeds, *, together: int = 1) -> Form | None:
@@ -95,11 +120,11 @@ def _names(place: Place) -> list[str]:
     return [f"{part}: {name}" for part, names in place.names.items() for name in names]
 
 
-def _file() -> Path | None:
+def _file(strands: int) -> Path | None:
     folder = cache_folder("forms")
     if folder is None:
         return None
-    machine = jax.__version__, platform.machine(), _processor(), num_cores()
+    machine = jax.__version__, platform.machine(), _processor(), num_cores(), strands
     return folder / f"{hashlib.sha256(repr(machine).encode()).hexdigest()[:16]}.json"
 
 
@@ -119,7 +144,7 @@ def _usual(place: Place) -> dict[str, float]:
     }
 
 
-def _times(place: Place) -> dict[str, float]:
+def _times(place: Place, *, strands: int) -> dict[str, float]:
     # Of a run in a loop, as in training, where memory is there already.
     looped = {name: jax.jit(_loop(function)) for name, function in _functions(place)}
     arrays = {name: _arrays(place, name) for name in looped}
@@ -127,7 +152,7 @@ def _times(place: Place) -> dict[str, float]:
         lowered = {name: one.lower(*arrays[name]) for name, one in looped.items()}
         programs = list(pool.map(lambda one: one.compile(), lowered.values()))
     found = {
-        name: _milliseconds(program, arrays[name])
+        name: _milliseconds(program, arrays[name], strands)
         for name, program in zip(lowered, programs, strict=True)
     }
     return {name: found.get(name, 0.0) for name in _names(place)}
@@ -135,9 +160,10 @@ def _times(place: Place) -> dict[str, float]:
 
 def _functions(place: Place) -> Iterator[tuple[str, Callable[..., Any]]]:
     if place.convolution is not None:
-        for part, forms in place.convolution.parts.items():
-            for name, function in forms.items():
-                if len(forms) > 1 and not (part == "inputs" and place.is_first):
+        for part, names in place.names.items():
+            for name in names:
+                function = place.convolution.parts[part][name]
+                if len(names) > 1 and not (part == "inputs" and place.is_first):
                     yield f"{part}: {name}", function
         return
     for name in place.names["layer"]:
@@ -166,22 +192,27 @@ def _arrays(place: Place, name: str) -> list[Any]:
 
 
 def _loop(function: Callable[..., Any]) -> Callable[..., Any]:
+    # What is carried on has to be written: a sum of it XLA would compute without.
     def looped(first: Any, *rest: Any) -> Any:
         def again(_: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-            array, total = carry
-            mean = jnp.mean(function(array, *rest))
-            return array * (1 + 1e-6 * mean).astype(array.dtype), total + mean
+            array, _ = carry
+            result = function(array, *rest)
+            return array * (1 + 1e-6 * result.ravel()[0]).astype(array.dtype), result
 
-        return lax.fori_loop(0, LOOP, again, (first, jnp.zeros((), first.dtype)))[1]
+        empty = jnp.zeros_like(jax.eval_shape(function, first, *rest))
+        return lax.fori_loop(0, LOOP, again, (first, empty))[1]
 
     return looped
 
 
-def _milliseconds(compiled: Any, arrays: list[Any]) -> float:
-    jax.block_until_ready(compiled(*arrays))
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
+def _milliseconds(compiled: Any, arrays: list[Any], strands: int) -> float:
+    def least(_: int, __: Stopped) -> float:
         jax.block_until_ready(compiled(*arrays))
-        times.append(1000 * (time.perf_counter() - started) / LOOP)
-    return min(times)
+        times = []
+        for _ in range(REPEATS):
+            started = time.perf_counter()
+            jax.block_until_ready(compiled(*arrays))
+            times.append(1000 * (time.perf_counter() - started) / LOOP)
+        return min(times)
+
+    return max(side_by_side(least, range(strands)))

@@ -23,13 +23,16 @@ def never() -> bool:
     return False
 
 
-def side_by_side(function: Callable[[One, Stopped], Result], ones: Sequence[One]) -> list[Result]:
+def side_by_side(
+    function: Callable[[One, Stopped], Result], ones: Sequence[One], *, at_once: int | None = None
+) -> list[Result]:
     """A function of each, at the same time; the first in this thread where it is the only one.
 
     Args:
         function: Of one, and of what says that it is to come to an end: after Ctrl-C, or where
             another one has failed.
         ones: Its arguments.
+        at_once: How many at a time; None for all.
 
     Returns:
         Its results, in their order.
@@ -38,8 +41,8 @@ def side_by_side(function: Callable[[One, Stopped], Result], ones: Sequence[One]
         >>> side_by_side(lambda one, stopped: 10 * one, [1, 2])
         [10, 20]
     """
-    if len(ones) == 1:
-        return [function(ones[0], never)]
+    if len(ones) <= 1:
+        return [function(one, never) for one in ones]
     stop = Event()
 
     def guarded(one: One) -> Result:
@@ -49,7 +52,7 @@ def side_by_side(function: Callable[[One, Stopped], Result], ones: Sequence[One]
             stop.set()
             raise
 
-    with ThreadPoolExecutor(len(ones), thread_name_prefix="strand") as pool:
+    with ThreadPoolExecutor(at_once or len(ones), thread_name_prefix="strand") as pool:
         try:
             results = [pool.submit(guarded, one) for one in ones]
             return [result.result() for result in results]

@@ -44,6 +44,11 @@ class Supply:
         else:
             self._weights = (put(data.sample_weights) if self._held else data.sample_weights,)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the device holds all of it: each context has one chunk then."""
+        return self._held and self._stream is None
+
     def training(self, epoch: int) -> Chunks:
         """What an epoch trains on; those of a stream are asked for in their order.
 

@@ -15,7 +15,7 @@ from jax import lax
 from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.lanes import in_lanes
 from normcraft.trainers.fused.rows import take
-from normcraft.trainers.fused.shared import Shared
+from normcraft.trainers.fused.shared import Needed, Shared
 from normcraft.trainers.fused.strands import Stopped, never
 
 __all__ = ["Carry", "Step", "Through", "in_loops", "step_by_step"]
@@ -33,12 +33,12 @@ class Through(NamedTuple):
     Attributes:
         run: From what all trials carry, their factors, chunks of data, the most steps to take of a
             chunk (None for all) and what says that it is to stop, to what they carry in the end.
-        lowered: The program that `run` needs first, traced and not compiled yet, from what all
-            trials carry, their factors and a chunk.
+        needed: The programs that `run` needs, the one of most steps first, from what all trials
+            carry, their factors and a chunk.
     """
 
     run: Callable[..., Carry]
-    lowered: Callable[[Carry, Any, Chunk], Any]
+    needed: Callable[[Carry, Any, Chunk], list[Needed]]
 
 
 def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int) -> Through:
@@ -60,10 +60,12 @@ def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int) -> Throug
         jax.block_until_ready(carry)
         return carry, not stopped()
 
-    def lowered(carry: Carry, factor: Any, chunk: Chunk) -> Any:
-        return one.lower(carry, factor, chunk.data, next(chunk.rows.each()))
+    def needed(carry: Carry, factor: Any, chunk: Chunk) -> list[Needed]:
+        (data, rows), rest = chunk, [chunk.rows.rest] * bool(chunk.rows.rest.size)
+        batches = [*rows.batches[: min(1, rows.steps)], *rest]
+        return [Needed(one, (carry, factor, data, some)) for some in batches]
 
-    return Through(_chunk_by_chunk(part), lowered)
+    return Through(_chunk_by_chunk(part), needed)
 
 
 def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -> Through:
@@ -111,13 +113,17 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -
             carry = one(carry, factor, data, rows.rest)
         return carry, True
 
-    def lowered(carry: Carry, factor: Any, chunk: Chunk) -> Any:
-        if not chunk.rows.steps:
-            return one.lower(carry, factor, chunk.data, chunk.rows.rest)
-        batches = jnp.asarray(chunk.rows.batches)
-        return many.lower(carry, factor, chunk.data, batches, np.int32(0), np.int32(1))
+    def needed(carry: Carry, factor: Any, chunk: Chunk) -> list[Needed]:
+        data, rows = chunk
+        of_all = (carry, factor, data)
+        found = []
+        if rows.steps:
+            found.append(Needed(many, (*of_all, rows.batches, np.int32(0), np.int32(1))))
+        if rows.rest.size:
+            found.append(Needed(one, (*of_all, rows.rest)))
+        return found
 
-    return Through(_chunk_by_chunk(part), lowered)
+    return Through(_chunk_by_chunk(part), needed)
 
 
 def _chunk_by_chunk(part: Callable[..., Done]) -> Callable[..., Carry]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -18,20 +19,23 @@ from normcraft._core.keras_private import learning_rate_source
 from normcraft.kinds import batch
 from normcraft.records import TrialSpec
 from normcraft.surgery import kept_variables, site_seed
-from normcraft.trainers.fused.feed import Chunk
+from normcraft.trainers.chance import chance_score, constant_predictions
+from normcraft.trainers.fused.compiled_scores import CompiledScores
 from normcraft.trainers.fused.forms import left_to_library, places
 from normcraft.trainers.fused.lanes import apart, joined
 from normcraft.trainers.fused.measures import Measures
 from normcraft.trainers.fused.program import Program, State
-from normcraft.trainers.fused.program_cache import are_kept, keep_programs
+from normcraft.trainers.fused.program_cache import keep_programs
 from normcraft.trainers.fused.rate import Schedule, with_schedule
 from normcraft.trainers.fused.resident import device_memory
-from normcraft.trainers.fused.speeds import Speeds, fastest
+from normcraft.trainers.fused.shared import Needed, compile_all
+from normcraft.trainers.fused.speeds import Speeds, chosen
 from normcraft.trainers.fused.strands import Stopped, side_by_side
 from normcraft.trainers.fused.supply import Supply
 from normcraft.trainers.objective import Objective
 from normcraft.trainers.optimizer import scaled_schedule
 from normcraft.trainers.trainer import ACTIVATION_SAMPLES, Logs, Trainer, Trial, Trials
+from normcraft.trainers.trial_data import TrialData
 
 __all__ = ["FusedTrainer"]
 
@@ -86,18 +90,17 @@ class FusedTrainer(Trainer):
         super().__init__(model, objective, initial=initial)
         keep_programs()
         self.together, self.strands = together, strands
-        self._lanes = lanes = -(-together // strands)
-        forms = (
-            (place, fastest(place, speeds or {}, together=lanes))
-            for place in places(model, batch_size)
-        )
-        self._chosen = [(place.layer, place.attribute, form) for place, form in forms if form]
+        self._lanes = lanes = math.ceil(together / strands)
+        found = places(model, batch_size)
+        self._chosen = chosen(found, speeds or {}, together=lanes)
+        self._judging = chosen([one.judging for one in found], speeds or {}, together=lanes)
         self._looped = not left_to_library(model, self._chosen)
-        self._measures = Measures(model, self._chosen, looped=self._looped, lanes=lanes)
+        self._measures = Measures(model, self._judging, looped=self._looped, lanes=lanes)
         # Arrays that a program was given may not be read again, also where it failed.
         self._undrawn = [(v, np.array(v.value)) for v in kept_variables(model)]
         index = {id(v): number for number, v in enumerate(model.non_trainable_variables)}
         self._streams = [(key, index[id(variable)]) for key, variable in self._generators]
+        self._score_of = CompiledScores(model)
         self._program: Program | None = None
         self._ahead: Thread | None = None
         self._optimizer_of_program: Any = None
@@ -114,18 +117,54 @@ class FusedTrainer(Trainer):
         with with_schedule(self.model.optimizer, schedule):
             super().save(path)
 
+    def regroup(self, together: int, strands: int) -> bool:
+        """Lets it train as many trials a program in another number of programs.
+
+        Args:
+            together: How many trials it is to train at once.
+            strands: In how many programs side by side.
+
+        Returns:
+            Whether it does.
+        """
+        if math.ceil(together / strands) != self._lanes:
+            return False
+        self.together, self.strands = together, strands
+        return True
+
     def compile_ahead(self, trial: Trial) -> None:
-        """Compiles what trains in a thread of its own, for a trainer that has its turn later.
+        """Compiles in a thread of its own, for a trainer that has its turn later.
 
         Args:
             trial: One of the arm's trials.
         """
-        if trial.data.dataset.is_stream or not are_kept():
-            return
-        strand, chunk = self._begun_with(trial)
-        program = self._compiled().lowered(strand.state, strand.factors, chunk)
-        self._ahead = Thread(target=_compile, args=(program,), name="compile ahead")
-        self._ahead.start()
+        strand = self._strand([trial])
+        if strand.supply.is_held:
+            self._ahead = Thread(target=self._try_to_compile, args=(strand,), name="compile ahead")
+            self._ahead.start()
+
+    def _try_to_compile(self, strand: Strand) -> None:
+        with suppress(Exception):  # whoever begins will meet the same
+            self._compile(strand)
+
+    def _compile(self, strand: Strand) -> None:
+        scores = self._score_of.build(*constant_predictions(self.model, strand.trials[0].data))
+        if strand.supply.is_held:
+            compile_all([*self._needed(strand), scores])
+
+    def _needed(self, strand: Strand) -> Iterator[Needed]:
+        program, supply = self._compiled(), strand.supply
+        yield from self._needed_to_train(strand)
+        for part in strand.trials[0].data.judging_parts:
+            with supply.judging(part) as (chunk,):
+                yield from program.needed_to_evaluate(strand.state, chunk)
+        with supply.inputs() as (chunk,):
+            yield from self._measures.needed(self._values(strand), chunk, self._samples(strand))
+
+    def _needed_to_train(self, strand: Strand) -> list[Needed]:
+        with strand.supply.training(0) as chunks:
+            chunk = next(iter(chunks))
+        return self._compiled().needed_to_train(strand.state, strand.factors, chunk)
 
     def step_seconds(self, trial: Trial, strands: int = 1) -> float:
         """How long a step of a trial takes.
@@ -138,8 +177,11 @@ class FusedTrainer(Trainer):
             Seconds for each of the trials that run then, compilation left out; infinite where no
             batch is whole.
         """
-        strand, chunk = self._begun_with(trial)
+        self._begin([trial])
+        (strand,) = self._strands
         program = self._compiled()
+        with strand.supply.training(0) as chunks:
+            chunk = next(iter(chunks))
 
         def seconds(state: State, _: Stopped) -> float:
             return program.step_seconds(state, strand.factors, chunk)
@@ -156,20 +198,13 @@ class FusedTrainer(Trainer):
         Returns:
             1 or more. Judging takes larger batches than training, and several times its memory.
         """
-        strand, chunk = self._begun_with(trial)
-        program = self._compiled().lowered(strand.state, strand.factors, chunk).compile()
-        found = program.memory_analysis()
+        self._begin([trial])
+        (strand,) = self._strands
+        found = self._needed_to_train(strand)[0].compile().memory_analysis()
         if found is None:
             return 1
         each = JUDGING * (found.temp_size_in_bytes + found.output_size_in_bytes)
         return max(1, device_memory() // 2 // max(1, int(each)))
-
-    def _begun_with(self, trial: Trial) -> tuple[Strand, Chunk]:
-        self._begin([trial])
-        self._chance(trial.data)  # metrics are built when they are first used
-        (strand,) = self._strands
-        with strand.supply.training(0) as chunks:
-            return strand, next(iter(chunks))
 
     def _begin(self, trials: Trials) -> None:
         if self._ahead is not None:
@@ -179,6 +214,8 @@ class FusedTrainer(Trainer):
             self._strand(trials[start : start + self._lanes])
             for start in range(0, len(trials), self._lanes)
         ]
+        if self._optimizer_of_program is not self.model.optimizer:
+            self._compile(self._strands[0])
 
     def _strand(self, trials: Trials) -> Strand:
         begun = self._full([self._begun(trial.spec) for trial in trials])
@@ -203,7 +240,11 @@ class FusedTrainer(Trainer):
         # An optimizer whose schedule does not scale was compiled into the model anew.
         if self._program is None or self._optimizer_of_program is not self.model.optimizer:
             self._program = Program(
-                self.model, self._chosen, looped=self._looped, lanes=self._lanes
+                self.model,
+                self._chosen,
+                judging=self._judging,
+                looped=self._looped,
+                lanes=self._lanes,
             )
             self._optimizer_of_program = self.model.optimizer
         return self._program
@@ -269,10 +310,16 @@ class FusedTrainer(Trainer):
         del trials
         found: list[dict[str, Array]] = []
         for strand in self._strands:
-            samples = self._full([data.sample(ACTIVATION_SAMPLES) for _, data in strand.trials])
-            every = self._measures.activations(self._values(strand), joined(samples))
+            every = self._measures.activations(self._values(strand), self._samples(strand))
             found += every[: len(strand.trials)]
         return found
+
+    def _samples(self, strand: Strand) -> Any:
+        samples = [data.sample(ACTIVATION_SAMPLES) for _, data in strand.trials]
+        return joined(self._full(samples))
+
+    def _chance_score(self, data: TrialData) -> float | None:
+        return chance_score(self.model, data, self._objective.metric, score_of=self._score_of)
 
     def _values(self, strand: Strand) -> dict[int, Any]:
         trainable, non_trainable, _ = self._variables()
@@ -288,8 +335,3 @@ class FusedTrainer(Trainer):
         for variables, values in zip(self._variables(), strand.state, strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value[lane])
-
-
-def _compile(program: Any) -> None:
-    with suppress(jax.errors.JaxRuntimeError):  # whoever runs it will meet the same
-        program.compile()
