@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from jax import lax
 
+from normcraft._core.cores import num_cores
 from normcraft.surgery import keeps_statistics
 from normcraft.surgery.probe import Probe
 from normcraft.trainers.fused.feed import Chunk
@@ -17,6 +18,7 @@ from normcraft.trainers.fused.forms import Chosen, in_forms
 from normcraft.trainers.fused.lanes import apart, in_lanes
 from normcraft.trainers.fused.rows import Rows, take
 from normcraft.trainers.fused.shared import Needed, Shared
+from normcraft.trainers.fused.strands import Stopped, side_by_side
 from normcraft.trainers.trainer import activation_tensors
 
 __all__ = ["Measures"]
@@ -38,6 +40,7 @@ class Measures:
     def __init__(self, model: keras.Model, chosen: Chosen, *, looped: bool, lanes: int = 1) -> None:
         self._model = model
         self._looped, self._lanes = looped, lanes
+        self._parts = num_cores() if jax.default_backend() == "cpu" else 1  # of a chunk
         self._probe = Probe(model, keeps_statistics, by_batch=True)
         self._links = self._probe.links()
         copies = self._probe.copies
@@ -55,12 +58,15 @@ class Measures:
         """The layers of the model that have statistics."""
         return self._probe.layers
 
-    def statistics(self, values: Values, chunks: Iterable[Chunk]) -> Iterator[list[Any]]:
+    def statistics(
+        self, values: Values, chunks: Iterable[Chunk], *, at_once: int = 1
+    ) -> Iterator[list[Any]]:
         """The statistics of each of `layers` over given data.
 
         Args:
             values: Of the model's variables.
             chunks: Data of which the first are inputs.
+            at_once: How many parts of a chunk are gone through at a time.
 
         Yields:
             Of each trial the mean and variance for each layer.
@@ -68,7 +74,7 @@ class Measures:
         held = self._of_probe(values)
         running = [self._probe.running() for _ in range(self._lanes)]
         for data, rows in chunks:
-            for parts in self._of_chunk(held, data[0], rows):
+            for parts in self._of_chunk(held, data[0], rows, at_once):
                 for lane, moments in enumerate(running):
                     moments.add([part[lane] for part in parts])
             del data  # let go of before the next chunk but one is made
@@ -89,7 +95,7 @@ class Measures:
         if self.layers:
             held, ((inputs, *_), rows) = self._of_probe(values), chunk
             if self._looped and rows.steps:
-                yield Needed(self._of_all, (held, inputs, rows.batches))
+                yield Needed(self._of_all, (held, inputs, rows.parts(self._parts)[0]))
             elif rows.steps:
                 yield Needed(self._of_batch, (held, inputs, rows.batches[0]))
             if rows.rest.size:
@@ -103,16 +109,23 @@ class Measures:
     def _of_model(self, values: Values) -> list[Any]:
         return [values[id(variable)] for variable in self._model.variables]
 
-    def _of_chunk(self, values: list[Any], x: Any, rows: Rows) -> list[list[Array]]:
+    def _of_chunk(self, values: list[Any], x: Any, rows: Rows, at_once: int) -> list[list[Array]]:
         # Those of some batches each, as arrays of shape (trials, batches, channels).
+        def of_rest(some: Any) -> list[Array]:
+            return list(jax.device_get(self._of_batch(values, x, some)))
+
+        def of_part(batches: Array, _: Stopped) -> list[Array]:
+            return list(jax.device_get(self._of_all(values, x, batches)))
+
         if not self._looped:
-            return list(jax.device_get([self._of_batch(values, x, some) for some in rows.each()]))
+            return [of_rest(some) for some in rows.each()]
         found: list[list[Array]] = []
         if rows.steps:
-            filled_up = jax.device_get(self._of_all(values, x, rows.batches))
-            found.append([part[:, : rows.steps] for part in filled_up])
+            parts = side_by_side(of_part, rows.parts(self._parts), at_once=at_once)
+            columns = (np.concatenate(column, axis=1) for column in zip(*parts, strict=True))
+            found.append([column[:, : rows.steps] for column in columns])
         if rows.rest.size:
-            found.append(jax.device_get(self._of_batch(values, x, rows.rest)))
+            found.append(of_rest(rows.rest))
         return found
 
     def _moments_of_batch(self, values: list[Any], x: Any, some: Any) -> list[Any]:

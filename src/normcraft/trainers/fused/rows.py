@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -61,6 +62,27 @@ class Rows(NamedTuple):
         steps = samples // batch_size
         rest = order[steps * batch_size : samples]
         return cls(order.reshape(capacity, 1, batch_size), rest[None], steps)
+
+    def parts(self, number: int) -> list[Array]:
+        """The batches cut into parts of one shape, the last filled up with its last batch.
+
+        Args:
+            number: The most parts.
+
+        Returns:
+            Indices, each of shape (batches, trials, batch size).
+
+        Example:
+            >>> rows = Rows.of(np.arange(3)[None], 1)
+            >>> [part.ravel().tolist() for part in rows.parts(2)]
+            [[0, 1], [2, 2]]
+        """
+        each = math.ceil(len(self.batches) / number)
+        cuts = range(0, len(self.batches), each)
+        parts = [self.batches[start : start + each] for start in cuts]
+        missing = each - len(parts[-1])
+        parts[-1] = np.concatenate([parts[-1], np.repeat(parts[-1][-1:], missing, axis=0)])
+        return parts
 
     def each(self) -> Iterator[Any]:
         """Batch by batch.

@@ -15,6 +15,7 @@ import jax
 import keras
 import numpy as np
 
+from normcraft._core.cores import num_cores
 from normcraft._core.keras_private import learning_rate_source
 from normcraft.kinds import batch
 from normcraft.records import TrialSpec
@@ -288,10 +289,13 @@ class FusedTrainer(Trainer):
         if not self._measures.layers:
             return False
 
+        at_once = max(1, num_cores() // len(self._strands))
+
         def statistics(strand: Strand, stopped: Stopped) -> list[Any]:
             del stopped
+            values = self._values(strand)
             with strand.supply.inputs() as chunks:
-                return list(self._measures.statistics(self._values(strand), chunks))
+                return list(self._measures.statistics(values, chunks, at_once=at_once))
 
         found = side_by_side(statistics, self._strands)
         for strand, of_lanes in zip(self._strands, found, strict=True):
