@@ -23,7 +23,7 @@ class CompiledScores:
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
-        self._scores = Shared(self._of_predictions, alike=1)
+        self._scores = Shared(self._of_predictions, alike=1, seldom=True)
 
     def build(self, y: Any, predictions: Any) -> Needed:
         """Builds the model's metrics.

@@ -49,9 +49,9 @@ class Measures:
         self._names = list(tensors)
         self._reader: Any = keras.Model(model.inputs, list(tensors.values())) if tensors else None
         self._moments = in_lanes(self._moments_of_batch, lanes, (0, None, 0))
-        self._of_batch = Shared(self._moments, alike=1)
-        self._of_all = Shared(self._moments_of_all, alike=1)
-        self._read = Shared(in_lanes(self._all_activations, lanes, (0, 0)), alike=1)
+        self._of_batch = Shared(self._moments, alike=1, seldom=True)
+        self._of_all = Shared(self._moments_of_all, alike=1, seldom=True)
+        self._read = Shared(in_lanes(self._all_activations, lanes, (0, 0)), alike=1, seldom=True)
 
     @property
     def layers(self) -> list[Any]:

@@ -78,7 +78,7 @@ class Program:
         through = partial(in_loops, total=_loss_total(model)) if looped else step_by_step
         self._train = through(self._train_step, gives_up=(0,), lanes=lanes)
         self._test = through(self._test_step, gives_up=(), lanes=lanes)
-        self._finish = Shared(in_lanes(self._logs, lanes, (0,)), alike=1)
+        self._finish = Shared(in_lanes(self._logs, lanes, (0,)), alike=1, seldom=True)
 
     def train(
         self, state: State, factors: Any, chunks: Iterable[Chunk], stopped: Stopped = never

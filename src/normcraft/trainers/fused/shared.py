@@ -14,6 +14,7 @@ from normcraft.trainers.fused.strands import Stopped, side_by_side
 
 __all__ = ["Needed", "Shared", "compile_all"]
 
+FAST = {"xla_backend_optimization_level": 1}  # a quarter less to compile a small network
 _TRACING = RLock()
 
 
@@ -26,11 +27,15 @@ class Shared:
     Args:
         function: The function.
         alike: How many arguments in front have always the same shapes.
+        seldom: Whether it runs so seldom that compiling it fast counts for more.
         **options: Of `jax.jit`.
     """
 
-    def __init__(self, function: Callable[..., Any], *, alike: int = 0, **options: Any) -> None:
-        self._function = jax.jit(function, **options)
+    def __init__(
+        self, function: Callable[..., Any], *, alike: int = 0, seldom: bool = False, **options: Any
+    ) -> None:
+        settings = FAST if seldom and jax.default_backend() == "cpu" else None
+        self._function = jax.jit(function, compiler_options=settings, **options)
         self._alike = alike
         self._programs: dict[Any, Future[Any]] = {}
 

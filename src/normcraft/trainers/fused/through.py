@@ -94,7 +94,8 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -
         result: tuple[Any, Carry] = lax.while_loop(unfinished, advance, (begin, carry))
         return result[1]
 
-    many, one = (Shared(f, alike=2, donate_argnums=gives_up) for f in (steps, batch_of_each))
+    many = Shared(steps, alike=2, donate_argnums=gives_up, seldom=not gives_up)
+    one = Shared(batch_of_each, alike=2, donate_argnums=gives_up, seldom=True)
     pace = _Pace()
 
     def part(carry: Carry, factor: Any, chunk: Chunk, most: int | None, stopped: Stopped) -> Done:

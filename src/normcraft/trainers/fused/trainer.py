@@ -299,16 +299,23 @@ class FusedTrainer(Trainer):
 
         found = side_by_side(statistics, self._strands)
         for strand, of_lanes in zip(self._strands, found, strict=True):
-            strand.state = joined(
-                [self._with(strand, lane, moments) for lane, moments in enumerate(of_lanes)]
-            )
+            self._set_statistics(strand, of_lanes)
         return True
 
-    def _with(self, strand: Strand, lane: int, statistics: list[Any]) -> State:
-        self._bring_lane(strand, lane)
-        for layer, moments in zip(self._measures.layers, statistics, strict=True):
-            batch.set_statistics(layer, *moments)
-        return self._present()
+    def _set_statistics(self, strand: Strand, of_lanes: list[list[Any]]) -> None:
+        layers, held = self._measures.layers, strand.state.non_trainable
+        ours = {id(variable) for layer in layers for variable in layer.non_trainable_variables}
+        variables = self.model.non_trainable_variables
+        numbers = [n for n, variable in enumerate(variables) if id(variable) in ours]
+        found = []
+        for lane, statistics in enumerate(of_lanes):
+            for number in numbers:
+                variables[number].assign(np.asarray(held[number])[lane])
+            for layer, moments in zip(layers, statistics, strict=True):
+                batch.set_statistics(layer, *moments)
+            found.append([np.array(variables[number].value) for number in numbers])
+        for number, value in zip(numbers, joined(found), strict=True):
+            held[number] = value
 
     def _activations(self, trials: Trials) -> list[dict[str, Array]]:
         del trials
@@ -338,4 +345,4 @@ class FusedTrainer(Trainer):
         self._factor = float(strand.factors[lane])
         for variables, values in zip(self._variables(), strand.state, strict=True):
             for variable, value in zip(variables, values, strict=True):
-                variable.assign(value[lane])
+                variable.assign(np.asarray(value)[lane])
