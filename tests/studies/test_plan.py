@@ -131,6 +131,20 @@ def test_steps_are_timed_and_nothing_is_trained():
 
 
 @on_jax
+def test_the_worker_goes_on_with_the_trainer_of_the_rehearsal():
+    study = study_of()
+    spec = study.specs[-1]
+    parts = replace(parts_of(study, None), together=2)
+    make = partial(Rehearsal, sizes={spec.arm: 32}, forms=False, steps=True)
+    (found,) = replace(parts, make=make)(lambda *_: pytest.fail("trained"))((spec,))
+    (trainer,) = parts.rehearsed.values()
+    assert parts.trainer(spec, *found.fastest) is trainer
+    assert (trainer.together, trainer.strands) == found.fastest
+    assert parts.trainer(spec, *found.fastest) is not trainer, "there is one worker"
+    assert not trainer.regroup(7, 1), "that many lanes are another program"
+
+
+@on_jax
 def test_what_cannot_be_timed_is_left_to_the_trials(tmp_path, monkeypatch):
     from normcraft.trainers.fused import FusedTrainer
 

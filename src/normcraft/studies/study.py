@@ -41,7 +41,7 @@ from normcraft.trainers.provenance import backend_version
 
 __all__ = ["Study"]
 
-NUMERICS = 3
+NUMERICS = 4
 
 
 class Study:

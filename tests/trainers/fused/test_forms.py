@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 jax = pytest.importorskip("jax")
 
+from normcraft.trainers.fused import speeds as speeds_module  # noqa: E402
 from normcraft.trainers.fused.forms import in_forms, left_to_library, places  # noqa: E402
 from normcraft.trainers.fused.speeds import fastest, measure_speeds  # noqa: E402
 
@@ -145,7 +146,9 @@ def test_speeds_are_measured_once_and_remembered(monkeypatch, tmp_path):
     speeds = measure_speeds([model], [2])
     assert speeds[place.key].keys() == {"layer: library", "layer: comparison"}
     assert all(value > 0 for value in speeds[place.key].values())
-    monkeypatch.setattr("normcraft.trainers.fused.speeds._times", lambda _: pytest.fail("again"))
+    monkeypatch.setattr(
+        "normcraft.trainers.fused.speeds._times", lambda *_, **__: pytest.fail("again")
+    )
     assert measure_speeds([model], [2]) == speeds
     known = {place.key: {"layer: library": 1.0, "layer: comparison": 2.0}}
     assert fastest(place, known) is None
@@ -153,17 +156,54 @@ def test_speeds_are_measured_once_and_remembered(monkeypatch, tmp_path):
     assert fastest(place, {}) is None
 
 
+def test_programs_side_by_side_have_speeds_of_their_own(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    model = model_of(layers.MaxPooling2D(2), (4, 4, 1))
+    threads = []
+    milliseconds = speeds_module._milliseconds
+    monkeypatch.setattr(
+        speeds_module, "_milliseconds", lambda *a: threads.append(a[-1]) or milliseconds(*a)
+    )
+    for strands in (1, 2, 2):
+        measure_speeds([model], [2], strands=strands)
+    assert threads == [1, 1, 2, 2]
+
+
+def test_judging_has_forms_of_its_own_without_gradients():
+    layer = layers.Conv2D(2, 3, name="it")
+    (place,) = places(model_of(layer, (5, 5, 1)), 2)
+    judging = place.judging
+    assert judging.names == {"forward": place.names["forward"]}
+    assert judging.shape == (256, 5, 5, 1)
+    assert judging.key != place.key
+    x = np.random.default_rng(0).normal(size=(7, 5, 5, 1)).astype("float32")
+    for form in map(judging.form, choices(judging)):
+        with in_forms([(layer, judging.attribute, form)]):
+            found = np.asarray(layer(x))
+        np.testing.assert_allclose(found, layer(x), rtol=1e-4, atol=1e-5)
+    (pooling,) = places(model_of(layers.MaxPooling2D(2), (4, 4, 1)), 2)
+    assert pooling.judging is pooling
+
+
 def test_where_timing_does_not_pay_the_usual_forms_are_taken(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     inputs = keras.Input((8, 8, 2))
     x = layers.Conv2D(2, 3, strides=2, name="strided")(layers.Conv2D(2, 3, name="conv")(inputs))
     model = keras.Model(inputs, layers.MaxPooling2D(2, name="pool")(layers.Conv2D(2, 1)(x)))
-    monkeypatch.setattr("normcraft.trainers.fused.speeds._times", lambda _: pytest.fail("timed"))
+    monkeypatch.setattr(
+        "normcraft.trainers.fused.speeds._times", lambda *_, **__: pytest.fail("timed")
+    )
     speeds = measure_speeds([model], [2], timed=False)
-    usual = [place.usual for place in places(model, 2)]
-    assert usual[0] == {"forward": "library", "inputs": "library", "kernel": "turned products"}
-    assert usual[1]["inputs"] == "product", "with strides there is no other"
-    assert usual[2] == dict.fromkeys(usual[0], "product"), "of one place there is nothing to gather"
+    alone, beside = ([p.usual(alone=yes) for p in places(model, 2)] for yes in (True, False))
+    assert alone[0] == {"forward": "library", "inputs": "product", "kernel": "product"}
+    assert alone[1] == dict.fromkeys(alone[0], "product")
+    assert beside[1]["forward"] == "padded library"
+    assert beside[1]["kernel"] == "turned products"
+    assert beside[2] == alone[1], "of one place there is nothing to gather"
+    (large,) = places(model_of(layers.Conv2D(2, 3, strides=2), (64, 64, 64)), 64)
+    usual = large.usual(alone=True)
+    assert usual["kernel"] == "turned products", "patches that no cache holds"
+    assert usual["inputs"] == "product", "with strides there is no other"
     assert all(fastest(place, speeds) for place in places(model, 2))
     assert not list(tmp_path.rglob("*.json")), "guesses are not remembered"
 

@@ -88,6 +88,18 @@ def test_the_model_is_that_of_the_trial_whose_record_is_given(digits, strands, t
         assert found["accuracy"] == pytest.approx(record.score, abs=1e-6)
 
 
+def test_chance_by_the_loss_holds_what_regularizes_the_weights_of_each_trial(digits):
+    model = small_model()
+    model.get_layer("hidden").kernel_regularizer = keras.regularizers.L2(0.1)
+    model = keras.models.clone_model(model)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    trials = trials_of(digits, [0.01, 0.01])
+    together = [one.chance_score for one in fused_trainer(model, digits, 2).train_together(trials)]
+    alone = fused_trainer(model, digits)
+    assert together == pytest.approx([alone.train(*one).chance_score for one in trials], rel=1e-6)
+    assert together[0] != together[1]
+
+
 def test_a_rate_of_a_schedule_for_each_trial(digits):
     model = small_model()
     schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 5, 0.5)

@@ -37,11 +37,13 @@ class Convolution:
     Attributes:
         parts: The forms of `"forward"` (x, W), `"inputs"` (W, D) and `"kernel"` (x, D) by name.
         shapes: Shapes of the two arrays that each takes.
+        patches: Bytes that the patches of a batch take.
     """
 
     def __init__(self, layer: Any, shape: tuple[int, ...]) -> None:
         self._windows = _Windows(layer, shape)
         self._shape = shape
+        self.patches = self._windows.bytes_of_patches(shape)
         x, kernel = shape, (*layer.kernel_size, shape[-1], layer.filters)
         result = (*shape[:1], *self._windows.lengths, layer.filters)
         self.shapes = {"forward": (x, kernel), "inputs": (kernel, result), "kernel": (x, result)}
@@ -66,9 +68,7 @@ class Convolution:
         """
         if layer.groups != 1 or layer.data_format != "channels_last":
             return False
-        windows = _Windows(layer, shape)
-        size = 4 * shape[0] * windows.positions * windows.size * shape[-1]
-        return bool(size <= LARGEST)
+        return _Windows(layer, shape).bytes_of_patches(shape) <= LARGEST
 
     def form(self, names: Mapping[str, str]) -> Callable[..., Any]:
         """What takes the place of `layer.convolution_op`.
@@ -209,6 +209,9 @@ class _Windows:
         ]
         self.size = math.prod(self.sizes)
         self.positions = math.prod(self.lengths)
+
+    def bytes_of_patches(self, shape: tuple[int, ...]) -> int:
+        return int(4 * shape[0] * self.positions * self.size * shape[-1])
 
     def of(self, inputs: Any) -> Iterator[Any]:
         if any(map(any, self.pads)):

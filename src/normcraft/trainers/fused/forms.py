@@ -18,7 +18,8 @@ from normcraft.trainers.fused.pooling import by_comparison, by_mean
 
 __all__ = ["LIBRARY", "Chosen", "Form", "Place", "in_forms", "left_to_library", "places"]
 
-LIBRARY = "library"
+LIBRARY, PADDED, PRODUCT = "library", "padded library", "product"
+CACHED = 16 << 20  # bytes of patches that a product reads as fast as the inputs
 Form = Callable[..., Any]
 Chosen = list[tuple[Any, str, Form]]
 Make = Callable[[Any, tuple[int, ...]], Form | None]
@@ -92,15 +93,27 @@ class Place:
         convolution = Convolution(self.layer, shape)
         return replace(self, shape=shape, convolution=convolution, judges=True)
 
-    @property
-    def usual(self) -> dict[str, str]:
-        """The form of each part that is fastest on most machines."""
+    def usual(self, *, alone: bool) -> dict[str, str]:
+        """The form of each part that is fastest on most machines.
+
+        Args:
+            alone: Whether one program has several cores to itself: products use all of them.
+
+        Returns:
+            A name for each part.
+        """
         if self.convolution is None:
             return {"layer": next(iter(self.own))}
-        forward = LIBRARY if self.is_first else "padded library"
-        best = {"forward": forward, "inputs": LIBRARY, "kernel": "turned products"}
+        fits = self.convolution.patches <= CACHED
+        best = {
+            "forward": LIBRARY if self.is_first else PADDED,
+            "inputs": PRODUCT if fits else LIBRARY,
+            "kernel": PRODUCT if fits and alone else "turned products",
+        }
+        if fits and alone and not self.is_first:
+            best["forward"] = PRODUCT
         return {
-            part: best[part] if best[part] in names else "product"
+            part: best[part] if best[part] in names else PRODUCT
             for part, names in self.names.items()
         }
 
@@ -115,7 +128,7 @@ class Place:
         """
         if self.convolution is None:
             return self.own.get(names["layer"])
-        return self.convolution.form({**dict.fromkeys(self.convolution.parts, "product"), **names})
+        return self.convolution.form({**dict.fromkeys(self.convolution.parts, PRODUCT), **names})
 
 
 def places(model: keras.Model, batch_size: int) -> list[Place]:

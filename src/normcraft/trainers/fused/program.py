@@ -29,6 +29,7 @@ __all__ = ["Program", "State"]
 Array = np.ndarray[Any, np.dtype[Any]]
 Logs = dict[str, Any]
 PROBED = 4  # steps that tell roughly how long one takes
+LONG = 0.1  # seconds of a step, of which one tells enough
 
 
 class State(NamedTuple):
@@ -147,8 +148,8 @@ class Program:
             return (time.perf_counter() - started) / steps
 
         most = chunk.rows.steps
-        seconds(min(PROBED, most))  # compiles
-        one = seconds(min(PROBED, most))
+        first = seconds(1)  # memory is made, and what was not compiled yet
+        one = seconds(min(PROBED, most) if first < LONG else 1)
         return median(seconds(max(1, min(most, int(1 / (6 * one))))) for _ in range(3))
 
     def evaluate(self, state: State, chunks: Iterable[Chunk], stopped: Stopped = never) -> Logs:

@@ -53,7 +53,7 @@ def measure_speeds(
     """
     path = _file(strands)
     remembered = read_cache(path) if path else {}
-    time_them = partial(_times, strands=strands) if timed else _usual
+    time_them = partial(_times if timed else _usual, strands=strands)
     found: dict[str, dict[str, float]] = {}
     for model, size in zip(models, batch_sizes, strict=True):
         for place in chain.from_iterable((one, one.judging) for one in places(model, size)):
@@ -136,9 +136,10 @@ def _processor() -> str:
     return next((line for line in lines if line.startswith("model name")), "")
 
 
-def _usual(place: Place) -> dict[str, float]:
+def _usual(place: Place, *, strands: int) -> dict[str, float]:
+    usual = place.usual(alone=strands == 1 and num_cores() > 1)
     return {
-        f"{part}: {name}": float(name != place.usual[part])
+        f"{part}: {name}": float(name != usual[part])
         for part, names in place.names.items()
         for name in names
     }
