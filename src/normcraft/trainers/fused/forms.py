@@ -110,7 +110,7 @@ class Place:
             "inputs": PRODUCT if fits else LIBRARY,
             "kernel": PRODUCT if fits and alone else "turned products",
         }
-        if fits and alone and not self.is_first:
+        if fits and alone and not (self.is_first or self.judges):
             best["forward"] = PRODUCT
         return {
             part: best[part] if best[part] in names else PRODUCT
