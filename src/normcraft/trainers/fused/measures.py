@@ -111,21 +111,18 @@ class Measures:
 
     def _of_chunk(self, values: list[Any], x: Any, rows: Rows, at_once: int) -> list[list[Array]]:
         # Those of some batches each, as arrays of shape (trials, batches, channels).
-        def of_rest(some: Any) -> list[Array]:
-            return list(jax.device_get(self._of_batch(values, x, some)))
-
         def of_part(batches: Array, _: Stopped) -> list[Array]:
             return list(jax.device_get(self._of_all(values, x, batches)))
 
         if not self._looped:
-            return [of_rest(some) for some in rows.each()]
+            return list(jax.device_get([self._of_batch(values, x, some) for some in rows.each()]))
         found: list[list[Array]] = []
         if rows.steps:
             parts = side_by_side(of_part, rows.parts(self._parts), at_once=at_once)
             columns = (np.concatenate(column, axis=1) for column in zip(*parts, strict=True))
             found.append([column[:, : rows.steps] for column in columns])
         if rows.rest.size:
-            found.append(of_rest(rows.rest))
+            found.append(jax.device_get(self._of_batch(values, x, rows.rest)))
         return found
 
     def _moments_of_batch(self, values: list[Any], x: Any, some: Any) -> list[Any]:
