@@ -11,8 +11,8 @@ trials of 100 steps; cold, a single trial of R4's normalized arm. Each validates
 for each trial, as a notebook does. Tuned `fit` compiles each arm once and sets its variables back,
 at the better of two numbers of steps an execution. After each turn normcraft runs the whole job as
 a study in a fresh process with empty caches: it measures forms of layers and plans, compiles,
-trains, and judges each trial with statistics re-estimated over all training data, which `fit` does
-not do.
+trains, and judges each trial with statistics re-estimated over as many samples as it saw, which
+`fit` does not do.
 
 A job's time by `fit` is that of the first trial of each arm and of the others, medians over rounds;
 plain trials are all first ones. Speed-ups are ratios to the median of normcraft's jobs. The bound
