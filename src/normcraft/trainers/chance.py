@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -15,11 +16,11 @@ from normcraft.trainers.trial_data import TrialData
 __all__ = ["chance_score", "constant_prediction", "constant_predictions"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Score = Callable[[keras.Model, Any, Any, str], float]
+Score = Callable[[Any, Any, str], float]
 
 
 def chance_score(
-    model: keras.Model, data: TrialData, metric: str, *, score_of: Score = score_of
+    model: keras.Model, data: TrialData, metric: str, *, score: Score | None = None
 ) -> float | None:
     """Score of the constant prediction that the training labels suggest.
 
@@ -29,12 +30,13 @@ def chance_score(
         model: A compiled model; its own loss and metrics are used.
         data: Data of the trial.
         metric: Key of the metric, or `"loss"`.
-        score_of: What says it of predictions.
+        score: What says it of labels, predictions and metric; None for `score_of` of the model.
 
     Returns:
         The score on the validation data, or None where it is not finite.
     """
-    value = score_of(model, *constant_predictions(model, data), metric)
+    score = score or partial(score_of, model)
+    value = score(*constant_predictions(model, data), metric)
     return value if np.isfinite(value) else None
 
 

@@ -40,19 +40,12 @@ class CompiledScores:
             jax.eval_shape(partial(scores_of, self._model), *arguments[1:])
         return Needed(self._scores, arguments)
 
-    def __call__(self, model: keras.Model, y: Any, predictions: Any, metric: str) -> float:
-        """A score.
-
-        Args:
-            model: The same model.
-            y: Labels.
-            predictions: In the structure of the model's outputs.
-            metric: Key of the metric, or `"loss"`.
+    def __call__(self, y: Any, predictions: Any, metric: str) -> float:
+        """A score; arguments as `score_of` takes them behind the model.
 
         Returns:
             The score.
         """
-        del model
         return float(self._scores(*self._arguments(y, predictions))[metric])
 
     def _arguments(self, y: Any, predictions: Any) -> tuple[Any, ...]:

@@ -22,6 +22,7 @@ from normcraft.records import TrialSpec
 from normcraft.surgery import kept_variables, site_seed
 from normcraft.trainers.chance import chance_score, constant_predictions
 from normcraft.trainers.fused.compiled_scores import CompiledScores
+from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.forms import left_to_library, places
 from normcraft.trainers.fused.lanes import apart, joined
 from normcraft.trainers.fused.measures import Measures
@@ -163,8 +164,7 @@ class FusedTrainer(Trainer):
             yield from self._measures.needed(self._values(strand), chunk, self._samples(strand))
 
     def _needed_to_train(self, strand: Strand) -> list[Needed]:
-        with strand.supply.training(0) as chunks:
-            chunk = next(iter(chunks))
+        chunk = _first_chunk(strand)
         return self._compiled().needed_to_train(strand.state, strand.factors, chunk)
 
     def step_seconds(self, trial: Trial, strands: int = 1) -> float:
@@ -180,9 +180,7 @@ class FusedTrainer(Trainer):
         """
         self._begin([trial])
         (strand,) = self._strands
-        program = self._compiled()
-        with strand.supply.training(0) as chunks:
-            chunk = next(iter(chunks))
+        program, chunk = self._compiled(), _first_chunk(strand)
 
         def seconds(state: State, _: Stopped) -> float:
             return program.step_seconds(state, strand.factors, chunk)
@@ -330,7 +328,7 @@ class FusedTrainer(Trainer):
         return joined(self._full(samples))
 
     def _chance_score(self, data: TrialData) -> float | None:
-        return chance_score(self.model, data, self._objective.metric, score_of=self._score_of)
+        return chance_score(self.model, data, self._objective.metric, score=self._score_of)
 
     def _values(self, strand: Strand) -> dict[int, Any]:
         trainable, non_trainable, _ = self._variables()
@@ -346,3 +344,8 @@ class FusedTrainer(Trainer):
         for variables, values in zip(self._variables(), strand.state, strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(np.asarray(value)[lane])
+
+
+def _first_chunk(strand: Strand) -> Chunk:
+    with strand.supply.training(0) as chunks:
+        return next(iter(chunks))
