@@ -41,7 +41,7 @@ from normcraft.trainers.provenance import backend_version
 
 __all__ = ["Study"]
 
-NUMERICS = 4
+NUMERICS = 5
 
 
 class Study:

@@ -19,7 +19,8 @@ from jax import lax
 __all__ = ["Convolution", "sum_of_shifts"]
 
 LARGEST = 1 << 28  # bytes of the patches of a batch
-TURNED = 16  # parts of a batch, so that its patches stay in the cache
+TURNED = 16  # parts of a batch, so that its turned patches stay in the cache
+PUT_BACK = 4  # the same for what is put back in place
 Part = Callable[[Any, Any], Any]
 
 
@@ -93,7 +94,7 @@ class Convolution:
         return call
 
     def _patches(self, x: Any) -> Any:
-        parts = list(self._windows.of(x))
+        parts = list(self._windows.of(self._windows.padded(x)))
         patches = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
         return patches.reshape(-1, len(parts) * x.shape[-1])
 
@@ -136,29 +137,40 @@ class Convolution:
         )
 
     def _put_back(self, w: Any, d: Any) -> Any:
-        x = jax.ShapeDtypeStruct((len(d), *self._shape[1:]), d.dtype)
-        return jax.linear_transpose(lambda x: self._product(x, w), x)(d)[0]
+        # In a loop over parts, which writes its result: a pooling in front of the layer would have
+        # the sum of all places computed anew for each input of a window.
+        def put(some: Any) -> Any:
+            x = jax.ShapeDtypeStruct((len(some), *self._shape[1:]), d.dtype)
+            return jax.linear_transpose(lambda x: self._product(x, w), x)(some)[0]
+
+        parts = _in_parts(d, PUT_BACK if self._windows.size > 1 else 1)
+        return lax.map(put, parts).reshape(-1, *self._shape[1:])
 
     def _patches_by_gradient(self, x: Any, d: Any) -> Any:
         rows = self._patches(x).T @ d.reshape(-1, d.shape[-1])
         return rows.reshape(*self._windows.sizes, x.shape[-1], -1)
 
     def _turned_products(self, x: Any, d: Any) -> Any:
-        # The patches are written as the product takes them, from inputs with channels in front, of
-        # few samples at a time so that they stay in the cache.
-        parts = next(n for n in range(TURNED, 0, -1) if len(x) % n == 0)
-        pairs = tuple(array.reshape(parts, -1, *array.shape[1:]) for array in (x, d))
-
+        # The patches are written as the product takes them, of few samples at a time so that they
+        # stay in the cache, from inputs with channels in front. Those are written with a column
+        # more: XLA would turn them anew for each place in the kernel.
         def add(total: Any, pair: Any) -> Any:
             some, gradient = pair
-            turned = jnp.moveaxis(lax.optimization_barrier(jnp.moveaxis(some, -1, 0)), 0, -1)
-            rows = jnp.stack([jnp.moveaxis(part, -1, 0) for part in self._windows.of(turned)])
+            turned = jnp.moveaxis(some, -1, 0)
+            turned = jnp.pad(turned, [*[(0, 0)] * (turned.ndim - 1), (0, 1)])
+            rows = jnp.stack(list(self._windows.of(lax.optimization_barrier(turned), before=2)))
             rows = rows.reshape(total.shape[0], -1)
             return total + rows @ gradient.reshape(-1, total.shape[1]), None
 
         shape = (self._windows.size * x.shape[-1], d.shape[-1])
+        pairs = _in_parts(self._windows.padded(x), TURNED), _in_parts(d, TURNED)
         total, _ = lax.scan(add, jnp.zeros(shape, d.dtype), pairs)
         return total.reshape(*self._windows.sizes, x.shape[-1], -1)
+
+
+def _in_parts(array: Any, most: int) -> Any:
+    parts = next(n for n in range(most, 0, -1) if len(array) % n == 0)
+    return array.reshape(parts, -1, *array.shape[1:])
 
 
 def sum_of_shifts(layer: Any, shape: tuple[int, ...]) -> Callable[..., Any] | None:
@@ -178,7 +190,7 @@ def sum_of_shifts(layer: Any, shape: tuple[int, ...]) -> Callable[..., Any] | No
     def call(inputs: Any) -> Any:
         kernel = jnp.asarray(keras.ops.convert_to_tensor(layer.kernel))
         weights = kernel.reshape(-1, *kernel.shape[-2:])
-        parts = windows.of(jnp.asarray(inputs, kernel.dtype))
+        parts = windows.of(windows.padded(jnp.asarray(inputs, kernel.dtype)))
         if layer.depth_multiplier == 1:
             result = sum(part * weight[:, 0] for part, weight in zip(parts, weights, strict=True))
         else:
@@ -213,16 +225,19 @@ class _Windows:
     def bytes_of_patches(self, shape: tuple[int, ...]) -> int:
         return int(4 * shape[0] * self.positions * self.size * shape[-1])
 
-    def of(self, inputs: Any) -> Iterator[Any]:
-        if any(map(any, self.pads)):
-            inputs = jnp.pad(inputs, [(0, 0), *self.pads, (0, 0)])
+    def padded(self, inputs: Any) -> Any:
+        if not any(map(any, self.pads)):
+            return inputs
+        return jnp.pad(inputs, [(0, 0), *self.pads, (0, 0)])
+
+    def of(self, padded: Any, before: int = 1) -> Iterator[Any]:
         for offsets in product(*map(range, self.sizes)):
             begins = [o * d for o, d in zip(offsets, self.dilations, strict=True)]
             cut = tuple(
                 slice(begin, begin + (length - 1) * stride + 1, stride)
                 for begin, length, stride in zip(begins, self.lengths, self.strides, strict=True)
             )
-            yield inputs[(slice(None), *cut)]
+            yield padded[(slice(None),) * before + cut]
 
 
 def _padding(padding: str, length: int, size: int, stride: int, dilation: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,9 +14,10 @@ from keras import layers
 from normcraft.graph import LayerGraph
 from normcraft.surgery.probe import BATCH_SIZE
 from normcraft.trainers.fused.convolution import Convolution, sum_of_shifts
+from normcraft.trainers.fused.normalization import by_sums
 from normcraft.trainers.fused.pooling import by_comparison, by_mean
 
-__all__ = ["LIBRARY", "Chosen", "Form", "Place", "in_forms", "left_to_library", "places"]
+__all__ = ["LIBRARY", "Chosen", "Form", "Place", "in_forms", "judged", "left_to_library", "places"]
 
 LIBRARY, PADDED, PRODUCT = "library", "padded library", "product"
 CACHED = 16 << 20  # bytes of patches that a product reads as fast as the inputs
@@ -37,7 +38,10 @@ FORMS: dict[type, tuple[str, Make]] = {
         (layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D),
         ("mean", by_mean),
     ),
+    layers.BatchNormalization: ("sums", by_sums),
 }
+# Its form is for training alone, and faster at any shape: there is nothing to time.
+TRAINED = (layers.BatchNormalization,)
 SETTINGS = ("kernel_size", "pool_size", "strides", "padding", "dilation_rate", "depth_multiplier")
 
 
@@ -80,7 +84,8 @@ class Place:
     def names(self) -> dict[str, list[str]]:
         """The names of the forms of each part; a layer that is no convolution is one part."""
         if self.convolution is None:
-            return {"layer": [LIBRARY, *self.own]}
+            library = [] if isinstance(self.layer, TRAINED) else [LIBRARY]
+            return {"layer": [*library, *self.own]}
         names = {part: list(forms) for part, forms in self.convolution.parts.items()}
         return {"forward": names["forward"]} if self.judges else names
 
@@ -164,6 +169,18 @@ def places(model: keras.Model, batch_size: int) -> list[Place]:
         if place is not None:
             found[id(layer)] = replace(place, is_first=inputs in graph.inputs)
     return [place for key, place in found.items() if key not in several]
+
+
+def judged(places: Iterable[Place]) -> list[Place]:
+    """Where a model's layers have forms while trials are judged.
+
+    Args:
+        places: Those of training.
+
+    Returns:
+        The places, without those whose forms are for training alone.
+    """
+    return [place.judging for place in places if not isinstance(place.layer, TRAINED)]
 
 
 def _place(layer: Any, shape: tuple[int, ...]) -> Place | None:

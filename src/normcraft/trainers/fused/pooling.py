@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 __all__ = ["by_comparison", "by_mean"]
 
@@ -36,12 +37,13 @@ def by_comparison(layer: Any, shape: tuple[int, ...]) -> Callable[..., Any] | No
 
     def backward(kept: tuple[Any, Any], gradient: Any) -> tuple[Any]:
         inputs, result = kept
-        free, parts = jnp.ones(result.shape, bool), []
-        for part in _shifted(inputs, sizes):
-            first = free & (part == result)
-            parts.append(jnp.where(first, gradient, 0))
-            free = free & ~first
-        return (_unshifted(parts, sizes, inputs.shape),)
+        *parts, _ = _shifted(inputs, sizes)
+        first = jnp.full(result.shape, len(parts), np.min_scalar_type(len(parts)))
+        for number, part in reversed([*enumerate(parts)]):
+            first = jnp.where(part == result, number, first)
+        numbers = jnp.arange(len(parts) + 1).reshape(1, *chain(*((1, n) for n in sizes)), 1)
+        is_first = _spread(first, sizes) == numbers.astype(first.dtype)
+        return (_unblocked(jnp.where(is_first, _spread(gradient, sizes), 0), inputs.shape),)
 
     pool: Any = jax.custom_vjp(lambda inputs: forward(inputs)[0])
     pool.defvjp(forward, backward)
@@ -108,16 +110,14 @@ def _shifted(inputs: Any, sizes: tuple[int, ...]) -> list[Any]:
     return parts
 
 
-def _unshifted(parts: list[Any], sizes: tuple[int, ...], shape: tuple[int, ...]) -> Any:
-    # The inverse of `_shifted`; what no window covers is zero.
-    whole = [n // size * size for n, size in zip(shape[1:-1], sizes, strict=True)]
-    for axis in reversed(range(len(sizes))):
-        size = sizes[axis]
-        joined = []
-        for start in range(0, len(parts), size):
-            stacked = jnp.stack(parts[start : start + size], axis=axis + 2)
-            lengths = (*stacked.shape[: axis + 1], -1, *stacked.shape[axis + 3 :])
-            joined.append(stacked.reshape(lengths))
-        parts = joined
-    pads = [(0, n - covered) for n, covered in zip(shape[1:-1], whole, strict=True)]
-    return jnp.pad(parts[0], [(0, 0), *pads, (0, 0)])
+def _spread(array: Any, sizes: tuple[int, ...]) -> Any:
+    # A value a window, to be compared with blocks.
+    return jnp.expand_dims(array, tuple(range(2, 2 * len(sizes) + 1, 2)))
+
+
+def _unblocked(blocks: Any, shape: tuple[int, ...]) -> Any:
+    # The inverse of `_blocks`; what no window covers is zero.
+    pairs = zip(blocks.shape[1:-1:2], blocks.shape[2:-1:2], strict=True)
+    covered = [n * size for n, size in pairs]
+    pads = [(0, n - whole) for n, whole in zip(shape[1:-1], covered, strict=True)]
+    return jnp.pad(blocks.reshape(shape[0], *covered, shape[-1]), [(0, 0), *pads, (0, 0)])

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from jax import lax
 
 from normcraft._core.cache import cache_folder, read_cache, write_cache
 from normcraft._core.cores import num_cores
-from normcraft.trainers.fused.forms import Chosen, Form, Place, in_forms, places
+from normcraft.trainers.fused.forms import Chosen, Form, Place, in_forms, judged, places
 from normcraft.trainers.fused.strands import Stopped, side_by_side
 
 __all__ = ["Speeds", "chosen", "fastest", "measure_speeds"]
@@ -56,7 +55,8 @@ def measure_speeds(
     time_them = partial(_times if timed else _usual, strands=strands)
     found: dict[str, dict[str, float]] = {}
     for model, size in zip(models, batch_sizes, strict=True):
-        for place in chain.from_iterable((one, one.judging) for one in places(model, size)):
+        trained = places(model, size)
+        for place in trained + judged(trained):
             if place.key not in found:
                 found[place.key] = _fitting(remembered, place) or time_them(place)
     if path and timed and not found.items() <= remembered.items():
@@ -160,15 +160,16 @@ def _times(place: Place, *, strands: int) -> dict[str, float]:
 
 
 def _functions(place: Place) -> Iterator[tuple[str, Callable[..., Any]]]:
-    if place.convolution is not None:
-        for part, names in place.names.items():
-            for name in names:
-                function = place.convolution.parts[part][name]
-                if len(names) > 1 and not (part == "inputs" and place.is_first):
-                    yield f"{part}: {name}", function
-        return
-    for name in place.names["layer"]:
-        yield f"layer: {name}", _gradient(place, place.form({"layer": name}))
+    for part, names in place.names.items():
+        is_asked = len(names) > 1 and not (part == "inputs" and place.is_first)
+        for name in names if is_asked else ():
+            yield f"{part}: {name}", _function(place, part, name)
+
+
+def _function(place: Place, part: str, name: str) -> Callable[..., Any]:
+    if place.convolution is None:
+        return _gradient(place, place.form({part: name}))
+    return place.convolution.parts[part][name]
 
 
 def _gradient(place: Place, form: Form | None) -> Callable[..., Any]:

@@ -23,7 +23,7 @@ from normcraft.surgery import kept_variables, site_seed
 from normcraft.trainers.chance import chance_score, constant_predictions
 from normcraft.trainers.fused.compiled_scores import CompiledScores
 from normcraft.trainers.fused.feed import Chunk
-from normcraft.trainers.fused.forms import left_to_library, places
+from normcraft.trainers.fused.forms import judged, left_to_library, places
 from normcraft.trainers.fused.lanes import apart, joined
 from normcraft.trainers.fused.measures import Measures
 from normcraft.trainers.fused.program import Program, State
@@ -95,7 +95,7 @@ class FusedTrainer(Trainer):
         self._lanes = lanes = math.ceil(together / strands)
         found = places(model, batch_size)
         self._chosen = chosen(found, speeds or {}, together=lanes)
-        self._judging = chosen([one.judging for one in found], speeds or {}, together=lanes)
+        self._judging = chosen(judged(found), speeds or {}, together=lanes)
         self._looped = not left_to_library(model, self._chosen)
         self._measures = Measures(model, self._judging, looped=self._looped, lanes=lanes)
         # Arrays that a program was given may not be read again, also where it failed.
