@@ -44,7 +44,7 @@ def test_a_trial_is_that_of_fit(digits, speeds, steps):
         recipes.digits_cnn(), digits, "before_activation", speeds=speeds, initial="reinitialize"
     )
     assert fused._looped
-    assert len(fused._chosen) == 4
+    assert len(fused._chosen) == 7
     spec = spec_of("a", steps_per_epoch=steps, epochs=2 if steps else 1, rate=1e-3)
     data = TrialData.of_seed(digits, 0)
     assert_alike(fused.train(spec, data), fit.train(spec, data), rtol=1e-3)
