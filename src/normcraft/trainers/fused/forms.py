@@ -112,7 +112,7 @@ class Place:
         fits = self.convolution.patches <= CACHED
         best = {
             "forward": LIBRARY if self.is_first else PADDED,
-            "inputs": PRODUCT if fits else LIBRARY,
+            "inputs": PRODUCT,
             "kernel": PRODUCT if fits and alone else "turned products",
         }
         if fits and alone and not (self.is_first or self.judges):
