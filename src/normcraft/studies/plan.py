@@ -114,9 +114,9 @@ def groups_of(specs: Sequence[TrialSpec], together: int) -> list[Group]:
 
 
 def _has_forms(parts: MakeWorker, sizes: Mapping[str, int]) -> bool:
-    from normcraft.trainers.fused import places
+    from normcraft.trainers.fused import has_choice
 
-    return any(places(parts.models[arm], size) for arm, size in sizes.items())
+    return any(has_choice(parts.models[arm], size) for arm, size in sizes.items())
 
 
 def _here(parts: MakeWorker, group: Group) -> Rehearsed:

@@ -126,12 +126,12 @@ def _candidates(
     """How many trials a program may train; what was found is looked at in between."""
     import jax
 
-    from normcraft.trainers.fused import places
+    from normcraft.trainers.fused import has_choice
 
     fitting = [number for number in GROUPS if number <= parts.together]
     if jax.default_backend() != "cpu":
         yield from (1, *fitting)
-    elif places(parts.models[spec.arm], spec.batch_size):
+    elif has_choice(parts.models[spec.arm], spec.batch_size):
         yield 1
         if found[ALONE] <= SHORT:
             yield from fitting[:1]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 jax = pytest.importorskip("jax")
 
-from normcraft.trainers.fused.forms import in_forms, judged, places  # noqa: E402
+from normcraft.trainers.fused.forms import has_choice, in_forms, judged, places  # noqa: E402
+from normcraft.trainers.fused.speeds import fastest, measure_speeds  # noqa: E402
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is JAX's")
 
@@ -121,6 +122,15 @@ def test_what_is_not_plain_training_is_left_to_keras(case):
     with in_forms(chosen):
         inference = layer(x, training=False)
     np.testing.assert_array_equal(inference, layer(x, training=False))
+
+
+def test_there_is_nothing_to_time():
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, layers.BatchNormalization(name="it")(inputs))
+    (place,) = places(model, 4)
+    assert not has_choice(model, 4)
+    assert measure_speeds([model], [4]) == {}
+    assert fastest(place, {}) is not None
 
 
 def test_renorm_and_layers_of_other_classes_have_no_form():

@@ -1,8 +1,8 @@
 """Trials as compiled programs on JAX: whole epochs a call, data on the device."""
 
-from normcraft.trainers.fused.forms import places
+from normcraft.trainers.fused.forms import has_choice
 from normcraft.trainers.fused.resident import is_held
 from normcraft.trainers.fused.speeds import measure_speeds
 from normcraft.trainers.fused.trainer import FusedTrainer
 
-__all__ = ["FusedTrainer", "is_held", "measure_speeds", "places"]
+__all__ = ["FusedTrainer", "has_choice", "is_held", "measure_speeds"]

@@ -17,7 +17,17 @@ from normcraft.trainers.fused.convolution import Convolution, sum_of_shifts
 from normcraft.trainers.fused.normalization import by_sums
 from normcraft.trainers.fused.pooling import by_comparison, by_mean
 
-__all__ = ["LIBRARY", "Chosen", "Form", "Place", "in_forms", "judged", "left_to_library", "places"]
+__all__ = [
+    "LIBRARY",
+    "Chosen",
+    "Form",
+    "Place",
+    "has_choice",
+    "in_forms",
+    "judged",
+    "left_to_library",
+    "places",
+]
 
 LIBRARY, PADDED, PRODUCT = "library", "padded library", "product"
 CACHED = 16 << 20  # bytes of patches that a product reads as fast as the inputs
@@ -88,6 +98,11 @@ class Place:
             return {"layer": [*library, *self.own]}
         names = {part: list(forms) for part, forms in self.convolution.parts.items()}
         return {"forward": names["forward"]} if self.judges else names
+
+    @property
+    def has_choice(self) -> bool:
+        """Whether some part has several forms."""
+        return any(len(names) > 1 for names in self.names.values())
 
     @property
     def judging(self) -> Place:
@@ -169,6 +184,19 @@ def places(model: keras.Model, batch_size: int) -> list[Place]:
         if place is not None:
             found[id(layer)] = replace(place, is_first=inputs in graph.inputs)
     return [place for key, place in found.items() if key not in several]
+
+
+def has_choice(model: keras.Model, batch_size: int) -> bool:
+    """Whether a model has layers with forms to choose from: convolutions and poolings on a CPU.
+
+    Args:
+        model: A built model.
+        batch_size: Samples a step.
+
+    Returns:
+        False where nothing has to be timed.
+    """
+    return any(place.has_choice for place in places(model, batch_size))
 
 
 def judged(places: Iterable[Place]) -> list[Place]:

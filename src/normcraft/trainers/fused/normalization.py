@@ -1,4 +1,8 @@
-"""A form of batch normalization whose gradient takes fewer passes over memory than XLA's."""
+"""A form of batch normalization whose gradient takes fewer passes over memory than XLA's.
+
+`normcraft.layers` has another, whose sums are right far from zero too and stand alone. This one is
+to compute what Keras's layer does, in sums that XLA merges with what stands around them.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def measure_speeds(
     for model, size in zip(models, batch_sizes, strict=True):
         trained = places(model, size)
         for place in trained + judged(trained):
-            if place.key not in found:
+            if place.has_choice and place.key not in found:
                 found[place.key] = _fitting(remembered, place) or time_them(place)
     if path and timed and not found.items() <= remembered.items():
         write_cache(path, {**remembered, **found})
@@ -89,9 +89,11 @@ def fastest(place: Place, speeds: Speeds, *, together: int = 1) -> Form | None:
             the library is slow at kernels that differ from trial to trial.
 
     Returns:
-        A form of our own; None where the library's is fastest or nothing was measured.
+        A form of our own; None where the library's is fastest, or there is a choice of which
+        nothing was measured.
     """
-    times = _fitting(speeds, place)
+    only = dict.fromkeys(_names(place), 0.0)
+    times = _fitting(speeds, place) if place.has_choice else only
     if times is None:
         return None
     if together > 1 and place.convolution is not None:
