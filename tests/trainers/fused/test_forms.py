@@ -202,6 +202,10 @@ def test_where_timing_does_not_pay_the_usual_forms_are_taken(monkeypatch, tmp_pa
     assert beside[2] == alone[1], "of one place there is nothing to gather"
     (large,) = places(model_of(layers.Conv2D(2, 3, strides=2), (64, 64, 64)), 64)
     assert large.usual(alone=True)["kernel"] == "turned products", "patches that no cache holds"
+    assert large.usual(alone=True)["inputs"] == "product", "with strides there is no other"
+    (large,) = places(model_of(layers.Conv2D(2, 3), (32, 32, 64)), 64)
+    both = [large.usual(alone=yes)["inputs"] for yes in (True, False)]
+    assert both == ["library", "product"]
     assert all(fastest(place, speeds) for place in places(model, 2))
     assert not list(tmp_path.rglob("*.json")), "guesses are not remembered"
 

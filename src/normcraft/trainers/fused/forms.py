@@ -127,7 +127,7 @@ class Place:
         fits = self.convolution.patches <= CACHED
         best = {
             "forward": LIBRARY if self.is_first else PADDED,
-            "inputs": PRODUCT,
+            "inputs": PRODUCT if fits or not alone else LIBRARY,
             "kernel": PRODUCT if fits and alone else "turned products",
         }
         if fits and alone and not (self.is_first or self.judges):
