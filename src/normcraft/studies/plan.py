@@ -71,7 +71,7 @@ def make_plan(executor: str, parts: MakeWorker, specs: Sequence[TrialSpec], run:
         parts = replace(parts, make=partial(rehearsal, steps=False))
         if executor != "local" and not parts.dataset.is_stream:
             away = partial(run, executor)
-            found = _there(away, parts, group, 1) if _has_forms(parts, sizes) else None
+            found = _there(away, parts, group, 1) if _has_choice(parts, sizes) else None
             return Plan(executor, speeds=found.speeds if found else {})
         return Plan("local", speeds=_here(parts, group).speeds)
     make = partial(rehearsal, steps=len(specs) > 1)
@@ -113,7 +113,7 @@ def groups_of(specs: Sequence[TrialSpec], together: int) -> list[Group]:
     return [tuple(group) for group in found.values()]
 
 
-def _has_forms(parts: MakeWorker, sizes: Mapping[str, int]) -> bool:
+def _has_choice(parts: MakeWorker, sizes: Mapping[str, int]) -> bool:
     from normcraft.trainers.fused import has_choice
 
     return any(has_choice(parts.models[arm], size) for arm, size in sizes.items())

@@ -92,8 +92,9 @@ def fastest(place: Place, speeds: Speeds, *, together: int = 1) -> Form | None:
         A form of our own; None where the library's is fastest, or there is a choice of which
         nothing was measured.
     """
-    only = dict.fromkeys(_names(place), 0.0)
-    times = _fitting(speeds, place) if place.has_choice else only
+    if not place.has_choice:
+        return place.form({part: name for part, (name,) in place.names.items()})
+    times = _fitting(speeds, place)
     if times is None:
         return None
     if together > 1 and place.convolution is not None:
