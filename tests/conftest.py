@@ -85,7 +85,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def ctrl_c_is_heard() -> Iterator[None]:
-    """SIGINT raises `KeyboardInterrupt`, also where tests run in the background of a shell."""
+    """SIGINT raises `KeyboardInterrupt`, also where tests run in the background of a shell.
+
+    Python loses one that comes in a callback (of the garbage collector, say) and warns: tests press
+    again after a while and ignore `PytestUnraisableExceptionWarning`.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -287,6 +287,7 @@ def test_a_trial_that_diverges_reads_no_further(digits, no_room):
 
 
 @pytest.mark.usefixtures("ctrl_c_is_heard")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_ctrl_c_is_heard_though_a_source_hangs(digits, monkeypatch):
     monkeypatch.setattr(f"{FUSED}.feed.PATIENCE", 0.01)
     heard, released, main = threading.Event(), threading.Event(), threading.main_thread()
@@ -296,7 +297,7 @@ def test_ctrl_c_is_heard_though_a_source_hangs(digits, monkeypatch):
             yield digits
             if threading.current_thread() is not main:
                 signal.pthread_kill(main.ident, signal.SIGINT)
-                # Python lets it go where it comes in a callback of the garbage collector.
+                # Again after a while: Python may lose one (see the fixture).
                 while not heard.wait(5):
                     signal.pthread_kill(main.ident, signal.SIGINT)
                 released.wait()
