@@ -84,6 +84,17 @@ def test_with_regularizers_class_targets_in_two_outputs_and_two_inputs(digits):
     assert_alike(fused.train(spec, trial), fit.train(spec, trial))
 
 
+def test_a_loss_that_sums_over_a_batch_is_that_of_fit(digits):
+    model = small_model()
+    model.compile(
+        "sgd", keras.losses.SparseCategoricalCrossentropy(reduction="sum"), metrics=["accuracy"]
+    )
+    trial = spec_of("a", rate=1e-4), TrialData.of_seed(digits, 0)
+    fused, fit = trainers(model, digits)
+    assert len(trial[1].judged_on("validation")[1]) > 256, "several batches"
+    assert_alike(fused.train(*trial), fit.train(*trial))
+
+
 def test_a_trial_is_the_same_after_others_and_after_one_that_diverged(digits, speeds):
     fused, _ = trainers(recipes.digits_cnn(), digits, "before_activation", speeds=speeds)
     spec, data = spec_of("a"), TrialData.of_seed(digits, 0)
