@@ -6,6 +6,7 @@
 Jobs: R4, the blog's network, both arms, 8 seeds x 2 learning rates, 600 steps of 32 each on MNIST;
 R1, the multi-layer perceptron on digits, 64 trials of 10 epochs; R6, `emotion_cnn` on FER2013, 4
 trials of 100 steps; cold, a single trial of R4's normalized arm. Each validates once an epoch.
+Slope: normcraft alone, R1's job with 1 to 64 trials; what a further trial takes, and its training.
 
 `fit` runs in processes of its own, which take turns, a trial each. Plain `fit` makes a new model
 for each trial, as a notebook does. Tuned `fit` compiles each arm once and sets its variables back,
@@ -32,7 +33,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -74,6 +75,8 @@ JOBS = {
     "cold": Job("blog_cnn", BLOG_ARMS[1:], {}, 1, 1, 600, "mnist", (1, None)),
 }
 BATCH = 32
+SLOPE = "slope"
+NUMBERS = (1, 2, 4, 8, 16, 32, 64)  # of trials
 
 
 def main() -> None:
@@ -82,8 +85,12 @@ def main() -> None:
     if arguments.serve:
         serve(arguments)
         return
-    results = {name: compare(name, arguments) for name in arguments.only}
-    print(json.dumps(results) if arguments.json else "\n\n".join(map(table, results.values())))
+    results = {
+        name: slope(arguments) if name == SLOPE else compare(name, arguments)
+        for name in arguments.only
+    }
+    texts = (slope_table(r) if n == SLOPE else table(r) for n, r in results.items())
+    print(json.dumps(results) if arguments.json else "\n\n".join(texts))
 
 
 def parse() -> argparse.Namespace:
@@ -95,7 +102,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mnist", help="mnist.npz of keras.datasets")
     parser.add_argument("--faces", help="FER2013 as .npz with x_train and y_train")
-    parser.add_argument("--only", nargs="+", choices=JOBS, default=list(JOBS))
+    parser.add_argument("--only", nargs="+", choices=[*JOBS, SLOPE], default=[*JOBS, SLOPE])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--backends", nargs="+", default=["jax", "tensorflow", "torch"])
     parser.add_argument("--serve", nargs=2, metavar=("CONTESTANT", "JOB"), help=argparse.SUPPRESS)
@@ -109,7 +116,8 @@ def parse() -> argparse.Namespace:
 def serve(arguments: argparse.Namespace) -> None:
     """Runs a trial for each line that comes in, and answers with its seconds; or a whole study."""
     contestant, name = arguments.serve
-    job = JOBS[name]
+    name, _, number = name.partition("*")
+    job = replace(JOBS[name], trials=int(number)) if number else JOBS[name]
     # Keras imports TensorFlow on the way if it is there, which is nobody's merit.
     with suppress(ImportError):
         importlib.import_module("tensorflow")
@@ -422,9 +430,7 @@ def compare(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         for label, contestant in crew.items():
             answers[label].append([contestant.run(arm, turn) for arm in range(len(job.arms))])
         if turn:
-            ours = Contestant("study", "jax", name, arguments)
-            studies += ours.answer()
-            ours.close()
+            studies.append(one_study(name, arguments))
         print(f"{name}: round {turn} of {arguments.rounds}", file=sys.stderr)
     for contestant in crew.values():
         contestant.close()
@@ -439,6 +445,32 @@ def compare(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
             median(arm) for arm in zip(*([a[1] for a in turn] for turn in bound), strict=True)
         ],
     }
+
+
+def one_study(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Runs a job by normcraft in a process of its own.
+
+    Returns:
+        What `study` gives.
+    """
+    ours = Contestant("study", "jax", name, arguments)
+    found: dict[str, Any] = ours.answer()[0]
+    ours.close()
+    return found
+
+
+def slope(arguments: argparse.Namespace) -> dict[str, Any]:
+    """R1's job with different numbers of trials, in turns.
+
+    Returns:
+        By number of trials the studies.
+    """
+    studies: dict[int, list[dict[str, Any]]] = {number: [] for number in NUMBERS}
+    for turn in range(arguments.rounds):
+        for number in NUMBERS:
+            studies[number].append(one_study(f"R1*{number}", arguments))
+        print(f"{SLOPE}: round {turn + 1} of {arguments.rounds}", file=sys.stderr)
+    return {"job": SLOPE, "studies": studies}
 
 
 def summary(label: str, turns: list[list[list[float]]], job: Job) -> dict[str, Any]:
@@ -509,6 +541,28 @@ def table(result: dict[str, Any]) -> str:
     share = numbers(middle(studies, "training"))
     lines.append(f"\nplan: {studies[0]['plan']}; of a trial's seconds {share} are training")
     return "\n".join(head + lines)
+
+
+def slope_table(result: dict[str, Any]) -> str:
+    """Jobs by their numbers of trials as lines of Markdown, with the least-squares slope.
+
+    Returns:
+        A table.
+    """
+    import numpy as np
+
+    jobs = {n: median(one["seconds"] for one in found) for n, found in result["studies"].items()}
+    several = [number for number in jobs if number > 1]
+    further = np.polyfit(several, [jobs[number] for number in several], 1)[0]
+    most = result["studies"][max(jobs)]
+    training = median(one["trial"][0] * one["training"][0] for one in most)
+    lines = ["slope: R1 by its number of trials", "", "| trials | job, s |", "|---|---|"]
+    lines += [f"| {number} | {seconds:.2f} |" for number, seconds in jobs.items()]
+    lines.append(
+        f"\na further trial takes {1e3 * further:.0f} ms, {1e3 * training:.0f} of them training: "
+        f"{further / training:.2f} times its training, goal 1.1"
+    )
+    return "\n".join(lines)
 
 
 def middle(studies: list[dict[str, Any]], key: str) -> list[float]:
