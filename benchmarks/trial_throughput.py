@@ -226,22 +226,26 @@ def tuned(job: Job, data: Any) -> Callable[[int, int], float]:
             variable.assign(value)
         return fit(model, job, data)
 
-    def run(arm: int, seed: int) -> float:
-        if arm not in models:
-            models[arm] = fastest(arm)
-        keras.utils.set_random_seed(seed)
-        return trial(*models[arm])
-
-    def fastest(arm: int) -> tuple[Any, list[Any]]:
-        # The search is not counted: whoever tunes knows.
+    def fastest(arm: int) -> int:
         found = {}
-        for steps in STEPS_PER_EXECUTION if keras.backend.backend() == "tensorflow" else (1,):
+        for steps in choices:
             prepared = prepare(arm, steps)
             trial(*prepared)
             started = time.perf_counter()
             trial(*prepared)
-            found[time.perf_counter() - started] = prepared
+            found[time.perf_counter() - started] = steps
         return found[min(found)]
+
+    # Before any turn, so that the search is not counted: whoever tunes knows.
+    choices = STEPS_PER_EXECUTION if keras.backend.backend() == "tensorflow" else (1,)
+    arms = range(len(job.arms))
+    steps_of = [fastest(arm) if len(choices) > 1 else choices[0] for arm in arms]
+
+    def run(arm: int, seed: int) -> float:
+        if arm not in models:
+            models[arm] = prepare(arm, steps_of[arm])
+        keras.utils.set_random_seed(seed)
+        return trial(*models[arm])
 
     return run
 
