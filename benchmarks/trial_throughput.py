@@ -85,11 +85,11 @@ def main() -> None:
     if arguments.serve:
         serve(arguments)
         return
-    results = {
-        name: slope(arguments) if name == SLOPE else compare(name, arguments)
-        for name in arguments.only
-    }
-    texts = (slope_table(r) if n == SLOPE else table(r) for n, r in results.items())
+    results, texts = {}, []
+    for name in arguments.only:
+        measure, write = (slope, slope_table) if name == SLOPE else (compare, table)
+        results[name] = measure(name, arguments)
+        texts.append(write(results[name]))
     print(json.dumps(results) if arguments.json else "\n\n".join(texts))
 
 
@@ -226,20 +226,20 @@ def tuned(job: Job, data: Any) -> Callable[[int, int], float]:
             variable.assign(value)
         return fit(model, job, data)
 
+    def seconds(arm: int, steps: int) -> float:
+        prepared = prepare(arm, steps)
+        trial(*prepared)
+        started = time.perf_counter()
+        trial(*prepared)
+        return time.perf_counter() - started
+
     def fastest(arm: int) -> int:
-        found = {}
-        for steps in choices:
-            prepared = prepare(arm, steps)
-            trial(*prepared)
-            started = time.perf_counter()
-            trial(*prepared)
-            found[time.perf_counter() - started] = steps
-        return found[min(found)]
+        if keras.backend.backend() != "tensorflow":
+            return 1
+        return min(STEPS_PER_EXECUTION, key=lambda steps: seconds(arm, steps))
 
     # Before any turn, so that the search is not counted: whoever tunes knows.
-    choices = STEPS_PER_EXECUTION if keras.backend.backend() == "tensorflow" else (1,)
-    arms = range(len(job.arms))
-    steps_of = [fastest(arm) if len(choices) > 1 else choices[0] for arm in arms]
+    steps_of = [fastest(arm) for arm in range(len(job.arms))]
 
     def run(arm: int, seed: int) -> float:
         if arm not in models:
@@ -463,7 +463,7 @@ def one_study(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def slope(arguments: argparse.Namespace) -> dict[str, Any]:
+def slope(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """R1's job with different numbers of trials, in turns.
 
     Returns:
@@ -473,8 +473,8 @@ def slope(arguments: argparse.Namespace) -> dict[str, Any]:
     for turn in range(arguments.rounds):
         for number in NUMBERS:
             studies[number].append(one_study(f"R1*{number}", arguments))
-        print(f"{SLOPE}: round {turn + 1} of {arguments.rounds}", file=sys.stderr)
-    return {"job": SLOPE, "studies": studies}
+        print(f"{name}: round {turn + 1} of {arguments.rounds}", file=sys.stderr)
+    return {"job": name, "studies": studies}
 
 
 def summary(label: str, turns: list[list[list[float]]], job: Job) -> dict[str, Any]:
