@@ -47,7 +47,7 @@ class Nowhere(Candidates):
     def __init__(self):
         super().__init__(None, 1)
 
-    def offer(self, record, save):
+    def offer(self, records, save):
         pass
 
 
@@ -153,9 +153,9 @@ def trials_of(data, rates, **changes) -> list[Trial]:
     ]
 
 
-def fused_worker(data, *, together=1, strands=1):
-    """A worker that trains the small model as arm `a`, and leaves no models."""
-    model = small_model()
+def fused_worker(data, *, together=1, strands=1, model=None):
+    """A worker that trains a model, else the small one, as arm `a`, and leaves no models."""
+    model = model or small_model()
     ensure_compiled(model, data.y_train)
     objective = find_objective(model, data.x_train[:8], data.y_train[:8])
     parts = MakeWorker(

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from normcraft.surgery import draw_weights, place, site_seed
+from normcraft.surgery import Drawing, draw_weights, place, site_seed
+from normcraft.surgery.rebuild import Rebuild
 from strategies import (
     arrays,
     build,
@@ -251,3 +252,32 @@ def test_seeds_of_sites_are_stable_and_apart():
     assert all(0 <= seed < 2**31 for seed in seeds)
     # Written down: another value would unpair every study that is continued.
     assert site_seed(0, "weights", "conv") == 1222560910
+
+
+@pytest.mark.parametrize(
+    ("make", "is_known"),
+    [
+        (lambda: [layers.Dense(3), layers.Dropout(0.5), layers.BatchNormalization()], True),
+        (lambda: [layers.Dense(3, kernel_initializer="orthogonal", bias_initializer="ones")], True),
+        (lambda: [layers.Dense(3, kernel_initializer=keras.initializers.HeNormal(7))], True),
+        (lambda: [layers.Reshape((5, 1)), layers.LSTM(3, recurrent_dropout=0.1)], True),
+        (lambda: [layers.Reshape((5, 1)), layers.Bidirectional(layers.GRU(3))], True),
+        (lambda: [layers.Dense(3, trainable=False), layers.GaussianNoise(0.1)], True),
+        (lambda: [Block(4)], False),
+        (lambda: [layers.Dense(3, kernel_initializer=coin)], False),
+    ],
+)
+def test_many_seeds_are_drawn_as_one_by_one(make, is_known, monkeypatch):
+    model = keras.Sequential([keras.Input((5,)), *make(), layers.Dense(2, name="head")])
+    expected = [draw_weights(model, seed) for seed in range(4)]
+    built, drawing = [], Drawing(model)
+    model_of = Rebuild.model
+    monkeypatch.setattr(Rebuild, "model", lambda *args: built.append(0) or model_of(*args))
+    with untouched(model):
+        found = [drawing.weights(seed) for seed in (0, 0, 1, 2, 3)]
+    assert all(same(*pair) for pair in zip(found, [expected[0], *expected], strict=True))
+    assert len(built) == (3 if is_known else 5)
+
+
+def coin(shape, dtype=None):
+    return np.full(shape, np.random.randint(2), dtype)

@@ -16,6 +16,7 @@ __all__ = [
     "inference_affine",
     "learned",
     "matches",
+    "moving_statistics",
     "refusal",
     "set_statistics",
     "statistics",
@@ -77,19 +78,32 @@ def statistics(layer: Any) -> tuple[Array, Array]:
 def set_statistics(layer: Any, mean: Array, variance: Array) -> None:
     """Sets moving mean and (biased) moving variance.
 
-    With `renorm` also the moving standard deviation √(variance + ε), which training goes on from;
-    the averages that correct batches in training stay.
-
     Args:
         layer: A built layer of this kind, or one with `renorm`.
         mean: Shape (channels,).
         variance: Shape (channels,).
     """
-    layer.moving_mean.assign(mean)
-    layer.moving_variance.assign(variance)
+    for variable, value in moving_statistics(layer, mean, variance):
+        variable.assign(value)
+
+
+def moving_statistics(layer: Any, mean: Array, variance: Array) -> list[tuple[Any, Array]]:
+    """The variables that hold statistics, with what they are to be.
+
+    With `renorm` also the moving standard deviation √(variance + ε), which training goes on from;
+    the averages that correct batches in training stay.
+
+    Args:
+        layer: A built layer of this kind, or one with `renorm`.
+        mean: Shape (…, channels).
+        variance: Shape (…, channels).
+
+    Returns:
+        Variables and values.
+    """
+    found = [(layer.moving_mean, mean), (layer.moving_variance, variance)]
     stddev = getattr(layer, "moving_stddev", None)
-    if stddev is not None:
-        stddev.assign(np.sqrt(variance + layer.epsilon))
+    return found if stddev is None else [*found, (stddev, np.sqrt(variance + layer.epsilon))]
 
 
 def learned(layer: Any) -> tuple[Any, Any]:

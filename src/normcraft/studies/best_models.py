@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -35,16 +35,17 @@ class Candidates:
         """
         return self.folder / f"{record.spec.hash}.part.keras"
 
-    def offer(self, record: TrialRecord, save: Callable[[Path], None]) -> None:
-        """Leaves the model of a trial, if it may be the best.
+    def offer(self, records: Sequence[TrialRecord], save: Callable[[Path, int], None]) -> None:
+        """Leaves the model of the best of some trials, if it may be the best of all.
 
         Args:
-            record: The trial's record.
-            save: Writes the model to a path.
+            records: The trials' records, of one arm.
+            save: Writes to a path the model of the trial with a number.
         """
-        if self.is_best(record):
+        better = [number for number, record in enumerate(records) if self.is_best(record)]
+        if better:
             self.folder.mkdir(parents=True, exist_ok=True)
-            save(self.path(record))
+            save(self.path(records[better[-1]]), better[-1])
 
     def is_best(self, record: TrialRecord) -> bool:
         """Whether a trial beats all of its arm so far; it is remembered if it does.

@@ -14,11 +14,11 @@ from normcraft.trainers import Trial
 
 __all__ = ["Rehearsal", "Rehearsed"]
 
-# On a CPU several trials in one program may pay where a step takes less seconds than these, and
-# always do where such a program takes less than these for a step of all.
+# Several trials in one program may pay where a step takes less seconds than these, and always do
+# where such a program takes less than these for a step of all.
 SHORT = 2e-3
 ALONE = (1, 1)  # a trial in a program
-GROUPS = (8, 64)  # trials in a program; on a CPU the first alone
+GROUP = 8  # trials in a program
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,18 @@ class Rehearsal:
         Yields:
             How fast the forms of all arms are, and this trial's steps.
         """
-        from normcraft.trainers.fused import measure_speeds
+        from normcraft.trainers.fused import group_size, measure_speeds, on_cpu
 
         models = [self._parts.models[arm] for arm in self._sizes]
         sizes, strands = self._sizes.values(), min(num_cores(), self._parts.together)
         speeds = measure_speeds(models, sizes, timed=self._forms, strands=strands)
-        parts = replace(self._parts, speeds=speeds)
-        yield Rehearsed(speeds, _seconds(parts, *group) if self._steps else {ALONE: 0.0})
+        if self._steps and on_cpu():
+            seconds = _seconds(replace(self._parts, speeds=speeds), *group)
+        elif self._steps:  # many trials keep an accelerator busier than few: nothing is to be timed
+            seconds = {(group_size(models, sizes, self._parts.together), 1): 0.0}
+        else:
+            seconds = {ALONE: 0.0}
+        yield Rehearsed(speeds, seconds)
 
 
 def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[tuple[int, int], float]:
@@ -109,34 +114,27 @@ def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[tuple[int, int], float]
 
 
 def _side_by_side(most: int, trainer: Any, trial: Trial) -> Iterator[int]:
-    """How many programs may run side by side: 1, 2, 4, … on the cores of a CPU."""
-    import jax
-
+    """How many programs may run side by side: 1, 2, 4, … on all cores."""
     yield 1
-    if jax.default_backend() == "cpu":
-        strands, most = 2, min(num_cores(), most, trainer.most_strands(trial))
-        while strands <= most:
-            yield strands
-            strands *= 2
+    strands, most = 2, min(num_cores(), most, trainer.most_strands(trial))
+    while strands <= most:
+        yield strands
+        strands *= 2
 
 
 def _candidates(
     parts: MakeWorker, spec: TrialSpec, found: dict[tuple[int, int], float]
 ) -> Iterator[int]:
     """How many trials a program may train; what was found is looked at in between."""
-    import jax
-
     from normcraft.trainers.fused import has_choice
 
-    fitting = [number for number in GROUPS if number <= parts.together]
-    if jax.default_backend() != "cpu":
-        yield from (1, *fitting)
-    elif has_choice(parts.models[spec.arm], spec.batch_size):
+    fitting = [GROUP] if parts.together >= GROUP else []
+    if has_choice(parts.models[spec.arm], spec.batch_size):
         yield 1
         if found[ALONE] <= SHORT:
-            yield from fitting[:1]
+            yield from fitting
     else:
         # Where nothing but small products are computed, the group is likely to be all it takes.
-        yield from fitting[:1]
+        yield from fitting
         if all(n * one >= SHORT for (n, strands), one in found.items() if strands == 1):
             yield 1

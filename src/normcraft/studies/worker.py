@@ -137,14 +137,15 @@ class Worker:
                     trained += 1
             waiting = waiting[trained:]
 
-    def _train_some(self, waiting: Sequence[TrialSpec]) -> Iterator[TrialRecord]:
+    def _train_some(self, waiting: list[TrialSpec]) -> Iterator[TrialRecord]:
         trainer = self._trainer(waiting[0])
-        self._compile_ahead()
-        specs = waiting[: trainer.together]
+        specs = trainer.first_of(waiting)
         trials = [Trial(spec, self._data_of(spec.seed)) for spec in specs]
-        for record in trainer.train_together(trials, on_epoch=self._on_epoch):
-            self._parts.candidates.offer(record, trainer.save)
-            yield record
+        trainer.compile_ahead(trials[0])
+        self._compile_ahead()
+        records = trainer.train_together(trials, on_epoch=self._on_epoch)
+        self._parts.candidates.offer(records, trainer.save)
+        yield from records
         last = specs[-1].seed
         self._data = {last: self._data[last]}
 

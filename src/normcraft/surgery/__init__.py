@@ -1,6 +1,7 @@
 """Passes: each takes a Keras model and returns an edited copy with the evidence of what it did."""
 
 from normcraft.surgery.differences import compare_outputs
+from normcraft.surgery.drawing import Drawing
 from normcraft.surgery.equivalence import Difference, Equivalence
 from normcraft.surgery.fold import RESTS, fold_batch_normalization, foldable
 from normcraft.surgery.insert import insert_normalization
@@ -20,6 +21,7 @@ from normcraft.surgery.verify import run_model, verify_equivalence
 __all__ = [
     "RESTS",
     "Difference",
+    "Drawing",
     "EditResult",
     "Equivalence",
     "StatisticsProbe",

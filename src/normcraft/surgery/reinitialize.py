@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import random
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -17,9 +17,24 @@ from normcraft.surgery.copies import copy_layer, edited_config
 from normcraft.surgery.planning import Plan
 from normcraft.surgery.rebuild import Rebuild
 
-__all__ = ["draw_weights", "kept_variables", "site_seed"]
+__all__ = ["Drawn", "draw_weights", "drawn_variables", "kept_variables", "site_seed"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+WEIGHTS = "weights"  # what the seeds are for
+
+
+class Drawn(NamedTuple):
+    """A variable that was drawn.
+
+    Attributes:
+        key: Key of its layer.
+        layer: The layer's copy, built.
+        variable: The variable.
+    """
+
+    key: str
+    layer: Any
+    variable: Any
 
 
 def site_seed(seed: int, *parts: object) -> int:
@@ -62,24 +77,40 @@ def draw_weights(model: keras.Model, seed: int) -> list[Array]:
         >>> bool((kernels[0] == kernels[1]).all())
         True
     """
+    drawn = drawn_variables(model, seed)
+    values = (drawn[id(v)].variable if id(v) in drawn else v for v in model.variables)
+    return [keras.ops.convert_to_numpy(value) for value in values]
+
+
+def drawn_variables(model: keras.Model, seed: int) -> dict[int, Drawn]:
+    """The variables of a copy of a model, drawn anew.
+
+    Args:
+        model: A built model; it is not changed.
+        seed: The trial's seed.
+
+    Returns:
+        By `id` of the model's own variable, but for those that are kept.
+    """
     graph = LayerGraph.read(model)
     rebuild = Rebuild(
         graph,
         Plan(),
-        copy=lambda layer, config, key: _seeded_copy(layer, site_seed(seed, "weights", key)),
+        copy=lambda layer, config, key: _seeded_copy(layer, site_seed(seed, WEIGHTS, key)),
         plain=True,
     )
     with _random_state_kept():
         rebuild.model(model)
-    drawn: dict[int, Any] = {}
-    for _, original, new in rebuild.pairs:
+    found: dict[int, Drawn] = {}
+    for key, original, new in rebuild.pairs:
         if id(original) not in graph.prefixes:
             kept = {id(variable) for variable in kept_variables(original)}
-            drawn |= {
-                id(old): old if id(old) in kept else variable
+            found |= {
+                id(old): Drawn(key, new, variable)
                 for old, variable in zip(original.variables, new.variables, strict=True)
+                if id(old) not in kept
             }
-    return [keras.ops.convert_to_numpy(drawn.get(id(v), v)) for v in model.variables]
+    return found
 
 
 def kept_variables(layer: keras.layers.Layer) -> list[keras.Variable]:

@@ -15,6 +15,7 @@ from normcraft.trainers.randomness import kept_stream, stream_seeder
 from normcraft.trainers.trainer import (
     ACTIVATION_SAMPLES,
     Logs,
+    Summaries,
     Trainer,
     Trials,
     activation_tensors,
@@ -79,11 +80,21 @@ class FitTrainer(Trainer):
             self._statistics.update(data.inputs(spec))
         return bool(self._statistics.num_layers)
 
-    def _activations(self, trials: Trials) -> list[dict[str, Array]]:
+    def _activations(self, trials: Trials) -> list[Summaries]:
         if self._probe is None:
             return [{}]
         outputs = self._probe.predict(trials[0].data.sample(ACTIVATION_SAMPLES), verbose=0)
-        return [dict(zip(self._names, keras.tree.flatten(outputs), strict=True))]
+        summaries = map(_summary, keras.tree.flatten(outputs))
+        return [dict(zip(self._names, summaries, strict=True))]
 
     def _bring(self, index: int) -> None:
         pass  # the model has the weights of the one trial that there is
+
+
+def _summary(value: Array) -> dict[str, float]:
+    value = np.asarray(value, "float64")
+    return {
+        "mean": float(value.mean()),
+        "std": float(value.std()),
+        "zero": float((value == 0).mean()),
+    }

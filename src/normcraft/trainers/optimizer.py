@@ -53,13 +53,17 @@ class ReusableOptimizer:
 
     def _remember(self) -> None:
         self._rate = initial_learning_rate(self._model.optimizer)
+        source = learning_rate_source(self._model.optimizer)
+        self._scheduled = isinstance(source, Schedule)
+        self._scales = self._factors and self._scheduled and _is_proportional(source)
         fresh = copy_object(self._model.optimizer, "the optimizer")
         fresh.build(self._model.trainable_variables)
         self._initial = [np.array(keras.ops.convert_to_numpy(v)) for v in fresh.variables]
 
     @property
-    def _scheduled(self) -> bool:
-        return isinstance(learning_rate_source(self._model.optimizer), Schedule)
+    def rate_is_data(self) -> bool:
+        """Whether another learning rate is only other data, and no other program."""
+        return self._scales or not self._scheduled
 
     def reset(self, learning_rate: float) -> float:
         """Puts the optimizer in its first state, with another learning rate.
@@ -72,7 +76,7 @@ class ReusableOptimizer:
         """
         factor = 1.0
         if self._scheduled and learning_rate != self._rate:
-            if self._factors and _is_proportional(learning_rate_source(self._model.optimizer)):
+            if self._scales:
                 factor = learning_rate / self._rate
             else:
                 self._recompile(learning_rate)

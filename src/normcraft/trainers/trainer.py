@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,17 +14,18 @@ import numpy as np
 
 from normcraft.graph import LayerGraph, activation_name
 from normcraft.records import Epoch, TrialRecord, TrialSpec
-from normcraft.surgery import draw_weights
+from normcraft.surgery import Drawing
 from normcraft.trainers.chance import chance_score
 from normcraft.trainers.objective import Objective
 from normcraft.trainers.optimizer import ReusableOptimizer
 from normcraft.trainers.provenance import machine, versions
 from normcraft.trainers.trial_data import TrialData
 
-__all__ = ["Logs", "Trainer", "Trial", "Trials", "activation_tensors"]
+__all__ = ["Logs", "Summaries", "Trainer", "Trial", "Trials", "activation_tensors"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Logs = dict[str, Any]
+Summaries = Mapping[str, Mapping[str, float]]  # mean, std and the share of zeros
 OnEpoch = Callable[[TrialSpec, int], None]
 ACTIVATION_SAMPLES = 64
 
@@ -71,6 +73,7 @@ class Trainer(ABC):
         self.model = model
         self._objective = objective
         self._kept = _values(model) if initial == "keep" else None
+        self._drawing = Drawing(model)
         self._optimizer = ReusableOptimizer(model, factors=self.RATE_IS_DATA)
         self._generators = _random_generators(model)
         self._chances: dict[int | None, float | None] = {}
@@ -92,7 +95,7 @@ class Trainer(ABC):
         """Re-estimates the statistics of normalization; False where the model has none."""
 
     @abstractmethod
-    def _activations(self, trials: Trials) -> list[dict[str, Array]]:
+    def _activations(self, trials: Trials) -> list[Summaries]:
         """What comes out of `activation_tensors` for a sample of each trial's data, by name."""
 
     @abstractmethod
@@ -112,20 +115,21 @@ class Trainer(ABC):
         Returns:
             A record that is `finished` or `diverged`; the model keeps the trained weights.
         """
-        return next(self.train_together([Trial(spec, data)], on_epoch=on_epoch))
+        (record,) = self.train_together([Trial(spec, data)], on_epoch=on_epoch)
+        self._bring(0)
+        return record
 
     def train_together(
         self, trials: Trials, *, on_epoch: OnEpoch = lambda spec, epoch: None
-    ) -> Iterator[TrialRecord]:
+    ) -> list[TrialRecord]:
         """Runs trials at once; one that diverges changes nothing about the others.
 
         Args:
             trials: As many as `together` at the most, alike but for seed and learning rate.
             on_epoch: Called after every epoch with each trial and the epoch's number, from 1.
 
-        Yields:
-            A record of each, `finished` or `diverged`, while the model has that trial's weights. A
-            trial's times are its share.
+        Returns:
+            A record of each, `finished` or `diverged`. A trial's times are its share.
         """
         started = time.perf_counter()
         self._begin(trials)
@@ -140,18 +144,34 @@ class Trainer(ABC):
                 break
         found = self._judge(trials, curves)
         seconds = (time.perf_counter() - started) / len(trials)
-        for index, (trial, curve) in enumerate(zip(trials, curves, strict=True)):
-            self._bring(index)
-            yield TrialRecord(
+        return [
+            TrialRecord(
                 trial.spec,
                 curve=tuple(curve),
-                chance_score=chances[index],
+                chance_score=chance,
                 seconds=seconds,
                 step_milliseconds=_step_milliseconds(curve, *trial),
                 versions=versions(),
                 machine=machine(),
-                **found[index],
+                **ended,
             )
+            for trial, curve, chance, ended in zip(trials, curves, chances, found, strict=True)
+        ]
+
+    def first_of(self, waiting: list[TrialSpec]) -> list[TrialSpec]:
+        """The trials that are to be trained first, at once.
+
+        Args:
+            waiting: Trials of one arm; sorted by learning rate where each is another program.
+
+        Returns:
+            No more than `together`.
+        """
+        if self._optimizer.rate_is_data:
+            return waiting[: self.together]
+        waiting.sort(key=lambda spec: spec.learning_rate)
+        alike = takewhile(lambda one: one.learning_rate == waiting[0].learning_rate, waiting)
+        return list(islice(alike, self.together))
 
     def regroup(self, together: int, strands: int) -> bool:
         """Lets it train other numbers of trials, where nothing has to be compiled for that.
@@ -166,26 +186,34 @@ class Trainer(ABC):
         return (together, strands) == (self.together, self.strands)
 
     def compile_ahead(self, trial: Trial) -> None:  # noqa: B027
-        """Begins to compile, where the trainer can, while another one trains.
+        """Begins to compile, where the trainer can, while weights are drawn or another one trains.
 
         Args:
             trial: One of the arm's trials.
         """
 
-    def save(self, path: Path) -> None:
-        """Writes the model with the weights of the last trial, as plain compiled Keras.
+    def save(self, path: Path, index: int = 0) -> None:
+        """Writes the model with the weights of a trial that was trained last, as plain Keras.
 
         Args:
             path: A `.keras` file.
+            index: Which of the trials that were trained together.
         """
+        self._bring(index)
+        self._write(path)
+
+    def _write(self, path: Path) -> None:
         self.model.save(path)
 
     def _set_out(self, spec: TrialSpec) -> float:
         """Gives the model a trial's initial weights; what a schedule has to be multiplied by."""
-        weights = self._kept or draw_weights(self.model, spec.seed)
+        weights = self._initial_weights(spec.seed)
         for variable, value in zip(self.model.variables, weights, strict=True):
             variable.assign(value)
         return self._optimizer.reset(spec.learning_rate)
+
+    def _initial_weights(self, seed: int) -> list[Array]:
+        return self._kept or self._drawing.weights(seed)
 
     def _chance(self, index: int, trial: Trial) -> float | None:
         if self._objective.metric == "loss":
@@ -285,15 +313,6 @@ def _random_generators(model: keras.Model) -> list[tuple[str, Any]]:
     ]
 
 
-def _summary(value: Array) -> dict[str, float]:
-    value = np.asarray(value, "float64")
-    return {
-        "mean": float(value.mean()),
-        "std": float(value.std()),
-        "zero": float((value == 0).mean()),
-    }
-
-
 def _has_diverged(curve: list[Epoch]) -> bool:
     return bool(curve) and curve[-1].loss is None
 
@@ -308,7 +327,7 @@ def _finished(
     loss: float | None,
     score: float | None,
     test_score: float | None,
-    activations: dict[str, Array],
+    activations: Summaries,
 ) -> dict[str, Any]:
     if score is None or loss is None:
         reason = "the validation loss of the trained model is not finite"
@@ -319,7 +338,7 @@ def _finished(
         "loss": loss,
         "score_as_trained": last.validation_score,
         "test_score": test_score,
-        "activations": {name: _summary(value) for name, value in activations.items()},
+        "activations": activations,
     }
 
 

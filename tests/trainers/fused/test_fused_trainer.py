@@ -43,7 +43,7 @@ def test_a_trial_is_that_of_fit(digits, speeds, steps):
     fused, fit = trainers(
         recipes.digits_cnn(), digits, "before_activation", speeds=speeds, initial="reinitialize"
     )
-    assert fused._looped
+    assert not fused._convolves
     assert len(fused._chosen) == 7
     spec = spec_of("a", steps_per_epoch=steps, epochs=2 if steps else 1, rate=1e-3)
     data = TrialData.of_seed(digits, 0)
@@ -247,7 +247,7 @@ def test_given_validation_and_test_data(digits):
 
 def test_convolutions_that_are_left_to_the_library_are_run_step_by_step(digits):
     fused, fit = trainers(recipes.digits_cnn(), digits, "before_activation")
-    assert not fused._looped
+    assert fused._convolves
     spec, data = replace(spec_of("a"), steps_per_epoch=5), TrialData.of_seed(digits, 0)
     assert_alike(fused.train(spec, data), fit.train(spec, data))
 

@@ -82,7 +82,7 @@ def test_a_trial_is_the_same_in_every_lane_and_in_a_group_that_is_not_full(digit
 def test_the_model_is_that_of_the_trial_whose_record_is_given(digits, strands, tmp_path):
     trainer = fused_trainer(small_model(dropout=0.2), digits, TOGETHER, strands)
     for number, record in enumerate(trainer.train_together(trials_of(digits, [0.01] * 3))):
-        trainer.save(path := tmp_path / f"{number}.keras")
+        trainer.save(path := tmp_path / f"{number}.keras", number)
         x, y = TrialData.of_seed(digits, record.spec.seed).judged_on("validation")
         found = keras.saving.load_model(path).evaluate(x, y, verbose=0, return_dict=True)
         assert found["accuracy"] == pytest.approx(record.score, abs=1e-6)
@@ -109,6 +109,26 @@ def test_a_rate_of_a_schedule_for_each_trial(digits):
     several, alone = (fused_trainer(model, digits, n) for n in (2, 1))
     for together, trial in zip(several.train_together(trials), trials, strict=True):
         assert_alike(together, alone.train(*trial))
+
+
+def with_warm_up():
+    model = small_model()
+    schedule = keras.optimizers.schedules.CosineDecay(1e-3, 9, warmup_target=0.05, warmup_steps=3)
+    loss = "sparse_categorical_crossentropy"
+    model.compile(keras.optimizers.SGD(schedule), loss, metrics=["accuracy"])
+    return model
+
+
+def test_a_rate_that_is_another_program_is_trained_apart(digits):
+    several = [(seed, rate) for seed in (0, 1, 2) for rate in (1e-3, 0.03)]
+    settings = {"trainer": "fused", "epochs": 1}
+    group = tuple(spec_of("a", seed=seed, rate=rate, **settings) for seed, rate in several)
+    records = list(fused_worker(digits, together=4, model=with_warm_up())(group))
+    alone = fused_worker(digits, model=with_warm_up())
+    assert {record.spec for record in records} == set(group)
+    for record in records:
+        (expected,) = alone((record.spec,))
+        assert_alike(record, expected)
 
 
 def test_fewer_trials_are_trained_at_once_where_memory_runs_out(digits, monkeypatch):

@@ -64,8 +64,8 @@ class Sides:
         forms = [place.form(names) for place, names in zip(found, own, strict=True)]
         chosen = [(p.layer, p.attribute, form) for p, form in zip(found, forms, strict=True)]
         self.num_forms = len(chosen)
-        looped = not left_to_library(model, chosen)
-        self.program = Program(model, chosen, judging=chosen, looped=looped)
+        convolves = left_to_library(model, chosen)
+        self.program = Program(model, chosen, judging=chosen, convolves=convolves)
 
     @property
     def variables(self):

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import keras
 from jax import lax
 
+from normcraft.trainers.fused.device import on_cpu
+
 __all__ = ["Convolution", "sum_of_shifts"]
 
 LARGEST = 1 << 28  # bytes of the patches of a batch
@@ -137,13 +139,13 @@ class Convolution:
         )
 
     def _put_back(self, w: Any, d: Any) -> Any:
-        # In a loop over parts, which writes its result: a pooling in front of the layer would have
-        # the sum of all places computed anew for each input of a window.
+        # On a CPU in a loop over parts, which writes its result: a pooling in front of the layer
+        # would have the sum of all places computed anew for each input of a window.
         def put(some: Any) -> Any:
             x = jax.ShapeDtypeStruct((len(some), *self._shape[1:]), d.dtype)
             return jax.linear_transpose(lambda x: self._product(x, w), x)(some)[0]
 
-        parts = _in_parts(d, PUT_BACK if self._windows.size > 1 else 1)
+        parts = _in_parts(d, PUT_BACK if self._windows.size > 1 and on_cpu() else 1)
         return lax.map(put, parts).reshape(-1, *self._shape[1:])
 
     def _patches_by_gradient(self, x: Any, d: Any) -> Any:

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import keras
 from keras import layers
 
 from normcraft.graph import LayerGraph
 from normcraft.surgery.probe import BATCH_SIZE
 from normcraft.trainers.fused.convolution import Convolution, sum_of_shifts
+from normcraft.trainers.fused.device import on_cpu
 from normcraft.trainers.fused.normalization import by_sums
 from normcraft.trainers.fused.pooling import by_comparison, by_mean
 
@@ -124,6 +124,8 @@ class Place:
         """
         if self.convolution is None:
             return {"layer": next(iter(self.own))}
+        if not on_cpu():
+            return dict.fromkeys(self.names, PRODUCT)
         fits = self.convolution.patches <= CACHED
         best = {
             "forward": LIBRARY if self.is_first else PADDED,
@@ -154,8 +156,7 @@ class Place:
 def places(model: keras.Model, batch_size: int) -> list[Place]:
     """The calls of a model's layers that have forms of our own.
 
-    A layer that is called on several shapes, or on one that is open, is left to the library, and so
-    is everything on an accelerator, whose libraries are good at it.
+    A layer that is called on several shapes, or on one that is open, is left to the library.
 
     Args:
         model: A built model.
@@ -164,8 +165,6 @@ def places(model: keras.Model, batch_size: int) -> list[Place]:
     Returns:
         One place a layer.
     """
-    if jax.default_backend() != "cpu":
-        return []
     graph = LayerGraph.read(model)
     found: dict[int, Place] = {}
     several: set[int] = set()
@@ -187,7 +186,7 @@ def places(model: keras.Model, batch_size: int) -> list[Place]:
 
 
 def has_choice(model: keras.Model, batch_size: int) -> bool:
-    """Whether a model has layers with forms to choose from: convolutions and poolings on a CPU.
+    """Whether a model has layers with forms to choose from: convolutions and poolings.
 
     Args:
         model: A built model.
@@ -221,17 +220,15 @@ def _place(layer: Any, shape: tuple[int, ...]) -> Place | None:
 
 
 def left_to_library(model: keras.Model, chosen: Chosen) -> bool:
-    """Whether a convolution is left to XLA, which runs it on one thread inside of a loop.
+    """Whether a convolution is left to the library.
 
     Args:
         model: A built model.
         chosen: The layers that are computed in other forms.
 
     Returns:
-        True where there is one, and the device is a CPU.
+        True where there is one.
     """
-    if jax.default_backend() != "cpu":
-        return False
     ours = {id(layer) for layer, _, _ in chosen}
     calls = LayerGraph.read(model).calls
     return any("conv" in type(c.layer).__name__.lower() and id(c.layer) not in ours for c in calls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,13 +14,15 @@ from jax import lax
 from normcraft._core.cores import num_cores
 from normcraft.surgery import keeps_statistics
 from normcraft.surgery.probe import Probe
+from normcraft.trainers.fused.device import on_cpu
 from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.forms import Chosen, in_forms
 from normcraft.trainers.fused.lanes import apart, in_lanes
 from normcraft.trainers.fused.rows import Rows, take
 from normcraft.trainers.fused.shared import Needed, Shared
 from normcraft.trainers.fused.strands import Stopped, side_by_side
-from normcraft.trainers.trainer import activation_tensors
+from normcraft.trainers.fused.through import loops
+from normcraft.trainers.trainer import Summaries, activation_tensors
 
 __all__ = ["Measures"]
 
@@ -33,14 +36,16 @@ class Measures:
     Args:
         model: A built model.
         chosen: The forms that its layers are computed in.
-        looped: Whether a program goes through all batches, else one for each.
+        convolves: Whether convolutions are left to the library.
         lanes: How many trials.
     """
 
-    def __init__(self, model: keras.Model, chosen: Chosen, *, looped: bool, lanes: int = 1) -> None:
+    def __init__(
+        self, model: keras.Model, chosen: Chosen, *, convolves: bool, lanes: int = 1
+    ) -> None:
         self._model = model
-        self._looped, self._lanes = looped, lanes
-        self._parts = num_cores() if jax.default_backend() == "cpu" else 1  # of a chunk
+        self._looped, self._lanes = loops(convolves=convolves), lanes
+        self._parts = num_cores() if on_cpu() else 1  # of a chunk
         self._probe = Probe(model, keeps_statistics, by_batch=True)
         self._links = self._probe.links()
         copies = self._probe.copies
@@ -49,9 +54,10 @@ class Measures:
         self._names = list(tensors)
         self._reader: Any = keras.Model(model.inputs, list(tensors.values())) if tensors else None
         self._moments = in_lanes(self._moments_of_batch, lanes, (0, None, 0))
-        self._of_batch = Shared(self._moments, alike=1, seldom=True)
-        self._of_all = Shared(self._moments_of_all, alike=1, seldom=True)
-        self._read = Shared(in_lanes(self._all_activations, lanes, (0, 0)), alike=1, seldom=True)
+        compiled = partial(Shared, alike=1, seldom=True, convolves=convolves)
+        self._of_batch = compiled(self._moments)
+        self._of_all = compiled(self._moments_of_all)
+        self._read = compiled(in_lanes(self._all_activations, lanes, (0, 0)))
 
     @property
     def layers(self) -> list[Any]:
@@ -138,22 +144,28 @@ class Measures:
 
         return [part[:, :, 0].swapaxes(0, 1) for part in lax.map(of_batch, batches)]
 
-    def activations(self, values: Values, x: Any) -> list[dict[str, Array]]:
-        """What comes out behind every activation.
+    def activations(self, values: Values, x: Any) -> list[Summaries]:
+        """What comes out behind every activation: mean, standard deviation and share of zeros.
 
         Args:
             values: Of the model's variables.
             x: A few inputs of each trial.
 
         Returns:
-            Of each trial arrays by name of the layer.
+            Of each trial by name of the layer.
         """
         if self._reader is None:
             return [{}] * self._lanes
-        outputs = apart(self._read(self._of_model(values), x), self._lanes)
-        return [dict(zip(self._names, lane, strict=True)) for lane in outputs]
+        found = apart(self._read(self._of_model(values), x), self._lanes)
+        lanes = keras.tree.map_structure(float, found)
+        return [dict(zip(self._names, lane, strict=True)) for lane in lanes]
 
     def _all_activations(self, values: list[Any], x: Any) -> list[Any]:
         pairs = zip(self._model.variables, values, strict=True)
         with in_forms(self._chosen), keras.StatelessScope(state_mapping=list(pairs)):
-            return list(keras.tree.flatten(self._reader(x, training=False)))
+            return list(map(_summary, keras.tree.flatten(self._reader(x, training=False))))
+
+
+def _summary(value: Any) -> dict[str, Any]:
+    value = value.astype("float32")
+    return {"mean": value.mean(), "std": value.std(), "zero": (value == 0).mean()}

@@ -6,7 +6,7 @@ Seed, weights, batch order and learning rate are data, so all trials of the arm 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from statistics import median
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from normcraft.trainers.fused.lanes import in_lanes, joined
 from normcraft.trainers.fused.rate import Schedule, scaled, with_schedule
 from normcraft.trainers.fused.shared import Needed, Shared
 from normcraft.trainers.fused.strands import Stopped, never
-from normcraft.trainers.fused.through import Carry, in_loops, step_by_step
+from normcraft.trainers.fused.through import Carry, Through, in_loops, loops, step_by_step
 
 __all__ = ["Program", "State"]
 
@@ -53,12 +53,11 @@ class Program:
     regularizers a model has compute as they do in `fit`.
 
     Args:
-        model: A compiled model whose optimizer and metrics are built. Its variables are read while
-            a function is traced, and never changed.
+        model: A compiled model whose optimizer and metrics are built. Its metrics are reset; its
+            other variables are read while a function is traced, and never changed.
         chosen: The forms that its layers are computed in.
         judging: The same where trials are judged.
-        looped: Whether a program takes many steps, else one. XLA's convolutions are slow inside of
-            a loop on a CPU.
+        convolves: Whether convolutions are left to the library.
         lanes: How many trials it trains at once.
     """
 
@@ -68,17 +67,21 @@ class Program:
         chosen: Chosen,
         *,
         judging: Chosen,
-        looped: bool,
+        convolves: bool,
         lanes: int = 1,
     ) -> None:
         self._model = model
         self._chosen, self._judging = chosen, judging
         self._lanes = lanes
+        model.reset_metrics()
         fresh = [np.array(variable.value) for variable in model.metrics_variables]
         self._fresh = joined([fresh] * lanes)
-        through = partial(in_loops, total=_loss_total(model)) if looped else step_by_step
-        self._train = through(self._train_step, gives_up=(0,), lanes=lanes)
-        self._test = through(self._test_step, gives_up=(), lanes=lanes)
+        how: dict[str, Any] = {"lanes": lanes, "convolves": convolves}
+        through: Callable[..., Through] = partial(step_by_step, **how)
+        if loops(convolves=convolves):
+            through = partial(in_loops, total=_loss_total(model), **how)
+        self._train = through(self._train_step, gives_up=(0,))
+        self._test = through(self._test_step, gives_up=())
         self._finish = Shared(in_lanes(self._logs, lanes, (0,)), alike=1, seldom=True)
 
     def train(

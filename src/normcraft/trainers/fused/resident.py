@@ -6,13 +6,12 @@ from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 
-from normcraft._core.memory import physical_memory
 from normcraft.data import Dataset
+from normcraft.trainers.fused.device import device_memory
 
 __all__ = ["is_held", "put", "resident"]
 
@@ -33,16 +32,6 @@ def is_held(dataset: Dataset) -> bool:
     parts = (getattr(dataset, f"{xy}_{part}") for xy in "xy" for part in PARTS)
     arrays = keras.tree.flatten([part for part in parts if part is not None])
     return bool(sum(array.nbytes for array in arrays) <= device_memory() // 2)
-
-
-def device_memory() -> int:
-    """Bytes of memory that the device has.
-
-    Returns:
-        What JAX says; of a processor, the machine's.
-    """
-    known = jax.devices()[0].memory_stats() or {}
-    return int(known.get("bytes_limit", physical_memory()))
 
 
 def resident(dataset: Dataset, part: str) -> tuple[Any, Any]:

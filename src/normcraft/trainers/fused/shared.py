@@ -15,6 +15,9 @@ from normcraft.trainers.fused.strands import Stopped, side_by_side
 __all__ = ["Needed", "Shared", "compile_all"]
 
 FAST = {"xla_backend_optimization_level": 1}  # a quarter less to compile a small network
+# On a GPU most of a compilation is the timing of kernels. For products of matrices those that the
+# library takes unasked are as fast; for its convolutions they can be seven times as slow.
+UNTUNED = {"xla_gpu_autotune_level": 0, "xla_gpu_enable_triton_gemm": False}
 _TRACING = RLock()
 
 
@@ -28,13 +31,20 @@ class Shared:
         function: The function.
         alike: How many arguments in front have always the same shapes.
         seldom: Whether it runs so seldom that compiling it fast counts for more.
+        convolves: Whether there are convolutions of the library's in it.
         **options: Of `jax.jit`.
     """
 
     def __init__(
-        self, function: Callable[..., Any], *, alike: int = 0, seldom: bool = False, **options: Any
+        self,
+        function: Callable[..., Any],
+        *,
+        alike: int = 0,
+        seldom: bool = False,
+        convolves: bool = False,
+        **options: Any,
     ) -> None:
-        settings = FAST if seldom and jax.default_backend() == "cpu" else None
+        settings = _settings(seldom=seldom, convolves=convolves)
         self._function = jax.jit(function, compiler_options=settings, **options)
         self._alike = alike
         self._programs: dict[Any, Future[Any]] = {}
@@ -99,6 +109,13 @@ def compile_all(needed: Iterable[Needed]) -> None:
             one.compile()
 
     side_by_side(compile_one, list(needed), at_once=num_cores())
+
+
+def _settings(*, seldom: bool, convolves: bool) -> dict[str, Any] | None:
+    backend = jax.default_backend()
+    if backend == "cpu" and seldom:
+        return FAST
+    return UNTUNED if backend == "gpu" and not convolves else None
 
 
 def _shape(array: Any) -> tuple[int, ...]:

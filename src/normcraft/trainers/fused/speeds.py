@@ -19,6 +19,7 @@ from jax import lax
 
 from normcraft._core.cache import cache_folder, read_cache, write_cache
 from normcraft._core.cores import num_cores
+from normcraft.trainers.fused.device import on_cpu
 from normcraft.trainers.fused.forms import Chosen, Form, Place, in_forms, judged, places
 from normcraft.trainers.fused.strands import Stopped, side_by_side
 
@@ -38,7 +39,8 @@ def measure_speeds(
     """Milliseconds that each form of each layer takes, forward and backward.
 
     With several programs side by side a form that would take more cores finds them busy: each form
-    is timed in as many threads as there will be.
+    is timed in as many threads as there will be. On an accelerator nothing is timed: the forms that
+    stand out there are those for several trials in one program.
 
     Args:
         models: Built models.
@@ -50,6 +52,7 @@ def measure_speeds(
     Returns:
         By `Place.key` and name of the form, all that these models need.
     """
+    timed = timed and on_cpu()
     path = _file(strands)
     remembered = read_cache(path) if path else {}
     time_them = partial(_times if timed else _usual, strands=strands)
@@ -73,8 +76,11 @@ def chosen(places: Iterable[Place], speeds: Speeds, *, together: int = 1) -> Cho
         together: How many trials one program trains.
 
     Returns:
-        Each in its fastest form.
+        Each in its fastest form; none for a single trial on an accelerator, whose libraries are
+        good at that.
     """
+    if together == 1 and not on_cpu():
+        return []
     forms = ((place, fastest(place, speeds, together=together)) for place in places)
     return [(place.layer, place.attribute, form) for place, form in forms if form]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
@@ -12,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from normcraft.trainers.fused.device import on_cpu
 from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.lanes import in_lanes
 from normcraft.trainers.fused.rows import take
 from normcraft.trainers.fused.shared import Needed, Shared
 from normcraft.trainers.fused.strands import Stopped, never
 
-__all__ = ["Carry", "Step", "Through", "in_loops", "step_by_step"]
+__all__ = ["Carry", "Step", "Through", "in_loops", "loops", "step_by_step"]
 
 Carry = tuple[list[Any], ...]
 Step = Callable[[Carry, Any, Any], Carry]
@@ -41,18 +43,32 @@ class Through(NamedTuple):
     needed: Callable[[Carry, Any, Chunk], list[Needed]]
 
 
-def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int) -> Through:
+def loops(*, convolves: bool) -> bool:
+    """Whether a program is to take many batches, else one.
+
+    Args:
+        convolves: Whether convolutions are left to the library.
+
+    Returns:
+        False for XLA's convolutions on a CPU, which runs them on one thread inside of a loop.
+    """
+    return not (convolves and on_cpu())
+
+
+def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int, convolves: bool) -> Through:
     """A program for each step.
 
     Args:
         step: From what a trial carries, a factor and a batch to what it carries on.
         gives_up: (0,) where what is carried is used up, else ().
         lanes: How many trials it is done for.
+        convolves: Whether convolutions are left to the library.
 
     Returns:
         The way.
     """
-    one = Shared(_batch_of_each(step, lanes), alike=2, donate_argnums=gives_up)
+    each = _batch_of_each(step, lanes)
+    one = Shared(each, alike=2, convolves=convolves, donate_argnums=gives_up)
 
     def part(carry: Carry, factor: Any, chunk: Chunk, most: int | None, stopped: Stopped) -> Done:
         for some in takewhile(lambda _: not stopped(), islice(chunk.rows.each(), most)):
@@ -68,13 +84,16 @@ def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int) -> Throug
     return Through(_chunk_by_chunk(part), needed)
 
 
-def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -> Through:
+def in_loops(
+    step: Step, gives_up: tuple[int, ...], *, lanes: int, convolves: bool, total: int
+) -> Through:
     """A program for about a second of steps; it ends early where no loss is finite any more.
 
     Args:
         step: From what a trial carries, a factor and a batch to what it carries on.
         gives_up: (0,) where what is carried is used up, else ().
         lanes: How many trials it is done for.
+        convolves: Whether convolutions are left to the library.
         total: Index of the sum of the losses in the last list that is carried.
 
     Returns:
@@ -94,8 +113,9 @@ def in_loops(step: Step, gives_up: tuple[int, ...], *, lanes: int, total: int) -
         result: tuple[Any, Carry] = lax.while_loop(unfinished, advance, (begin, carry))
         return result[1]
 
-    many = Shared(steps, alike=2, donate_argnums=gives_up, seldom=not gives_up)
-    one = Shared(batch_of_each, alike=2, donate_argnums=gives_up, seldom=True)
+    compiled = partial(Shared, alike=2, convolves=convolves, donate_argnums=gives_up)
+    many = compiled(steps, seldom=not gives_up)
+    one = compiled(batch_of_each, seldom=True)
     pace = _Pace()
 
     def part(carry: Carry, factor: Any, chunk: Chunk, most: int | None, stopped: Stopped) -> Done:

@@ -18,10 +18,10 @@ import numpy as np
 from normcraft._core.cores import num_cores
 from normcraft._core.keras_private import learning_rate_source
 from normcraft.kinds import batch
-from normcraft.records import TrialSpec
 from normcraft.surgery import kept_variables, site_seed
 from normcraft.trainers.chance import chance_score, constant_predictions
 from normcraft.trainers.fused.compiled_scores import CompiledScores
+from normcraft.trainers.fused.device import device_memory
 from normcraft.trainers.fused.feed import Chunk
 from normcraft.trainers.fused.forms import judged, left_to_library, places
 from normcraft.trainers.fused.lanes import apart, joined
@@ -29,14 +29,20 @@ from normcraft.trainers.fused.measures import Measures
 from normcraft.trainers.fused.program import Program, State
 from normcraft.trainers.fused.program_cache import keep_programs
 from normcraft.trainers.fused.rate import Schedule, with_schedule
-from normcraft.trainers.fused.resident import device_memory
 from normcraft.trainers.fused.shared import Needed, compile_all
 from normcraft.trainers.fused.speeds import Speeds, chosen
 from normcraft.trainers.fused.strands import Stopped, side_by_side
 from normcraft.trainers.fused.supply import Supply
 from normcraft.trainers.objective import Objective
 from normcraft.trainers.optimizer import scaled_schedule
-from normcraft.trainers.trainer import ACTIVATION_SAMPLES, Logs, Trainer, Trial, Trials
+from normcraft.trainers.trainer import (
+    ACTIVATION_SAMPLES,
+    Logs,
+    Summaries,
+    Trainer,
+    Trial,
+    Trials,
+)
 from normcraft.trainers.trial_data import TrialData
 
 __all__ = ["FusedTrainer"]
@@ -96,8 +102,8 @@ class FusedTrainer(Trainer):
         found = places(model, batch_size)
         self._chosen = chosen(found, speeds or {}, together=lanes)
         self._judging = chosen(judged(found), speeds or {}, together=lanes)
-        self._looped = not left_to_library(model, self._chosen)
-        self._measures = Measures(model, self._judging, looped=self._looped, lanes=lanes)
+        self._convolves = left_to_library(model, self._chosen)
+        self._measures = Measures(model, self._judging, convolves=self._convolves, lanes=lanes)
         # Arrays that a program was given may not be read again, also where it failed.
         self._undrawn = [(v, np.array(v.value)) for v in kept_variables(model)]
         index = {id(v): number for number, v in enumerate(model.non_trainable_variables)}
@@ -106,18 +112,15 @@ class FusedTrainer(Trainer):
         self._program: Program | None = None
         self._ahead: Thread | None = None
         self._optimizer_of_program: Any = None
+        # By learning rate the optimizer, what it begins with, and the factor of its schedule.
+        self._optimizers: dict[float, tuple[Any, list[Array], float]] = {}
 
-    def save(self, path: Path) -> None:
-        """Writes the model with the weights of the last trial, as plain compiled Keras.
-
-        Args:
-            path: A `.keras` file.
-        """
+    def _write(self, path: Path) -> None:
         schedule = learning_rate_source(self.model.optimizer)
         if isinstance(schedule, Schedule) and self._factor != 1:
             schedule = scaled_schedule(schedule, self._factor)
         with with_schedule(self.model.optimizer, schedule):
-            super().save(path)
+            super()._write(path)
 
     def regroup(self, together: int, strands: int) -> bool:
         """Lets it train as many trials a program in another number of programs.
@@ -135,11 +138,13 @@ class FusedTrainer(Trainer):
         return True
 
     def compile_ahead(self, trial: Trial) -> None:
-        """Compiles in a thread of its own, for a trainer that has its turn later.
+        """Compiles in a thread of its own what is not compiled yet.
 
         Args:
             trial: One of the arm's trials.
         """
+        if self._ahead is not None or self._optimizer_of_program is self.model.optimizer:
+            return
         strand = self._strand([trial])
         if strand.supply.is_held:
             self._ahead = Thread(target=self._try_to_compile, args=(strand,), name="compile ahead")
@@ -206,30 +211,41 @@ class FusedTrainer(Trainer):
         return max(1, device_memory() // 2 // max(1, int(each)))
 
     def _begin(self, trials: Trials) -> None:
-        if self._ahead is not None:
-            self._ahead.join()
-            self._ahead = None
         self._strands = [
             self._strand(trials[start : start + self._lanes])
             for start in range(0, len(trials), self._lanes)
         ]
+        if self._ahead is not None:
+            self._ahead.join()
+            self._ahead = None
         if self._optimizer_of_program is not self.model.optimizer:
             self._compile(self._strands[0])
 
     def _strand(self, trials: Trials) -> Strand:
-        begun = self._full([self._begun(trial.spec) for trial in trials])
-        states, factors = zip(*begun, strict=True)
+        for variable, value in self._undrawn:
+            variable.assign(value)
+        seeds = dict.fromkeys(trial.spec.seed for trial in trials)
+        weights = {seed: self._initial_weights(seed) for seed in seeds}
+        begun = [self._begun(spec.learning_rate, weights[spec.seed]) for spec, _ in trials]
+        states, factors = zip(*self._full(begun), strict=True)
         supply = Supply(self._full([*trials]))
         return Strand(trials, supply, joined(states), np.array(factors, "float32"))
 
-    def _begun(self, spec: TrialSpec) -> tuple[State, float]:
-        for variable, value in self._undrawn:
-            variable.assign(value)
-        factor = self._set_out(spec)
-        return self._present(), factor
+    def _begun(self, rate: float, weights: list[Array]) -> tuple[State, float]:
+        # Not by way of the model's variables, which the device holds.
+        of = dict(zip(map(id, self.model.variables), weights, strict=True))
+        trainable, non_trainable, _ = self._variables()
+        optimizer, factor = self._optimizer_begun(rate)
+        state = [of[id(v)] for v in trainable], [of[id(v)] for v in non_trainable], optimizer
+        return State(*state), factor
 
-    def _present(self) -> State:
-        return State(*([np.array(v.value) for v in variables] for variables in self._variables()))
+    def _optimizer_begun(self, rate: float) -> tuple[list[Array], float]:
+        begun = self._optimizers.get(rate)
+        if begun is None or begun[0] is not self.model.optimizer:
+            factor = self._optimizer.reset(rate)
+            values = [np.array(v.value) for v in self.model.optimizer.variables]
+            begun = self._optimizers[rate] = self.model.optimizer, values, factor
+        return begun[1:]
 
     def _variables(self) -> tuple[list[Any], list[Any], list[Any]]:
         model = self.model
@@ -242,7 +258,7 @@ class FusedTrainer(Trainer):
                 self.model,
                 self._chosen,
                 judging=self._judging,
-                looped=self._looped,
+                convolves=self._convolves,
                 lanes=self._lanes,
             )
             self._optimizer_of_program = self.model.optimizer
@@ -301,23 +317,18 @@ class FusedTrainer(Trainer):
         return True
 
     def _set_statistics(self, strand: Strand, of_lanes: list[list[Any]]) -> None:
-        layers, held = self._measures.layers, strand.state.non_trainable
-        ours = {id(variable) for layer in layers for variable in layer.non_trainable_variables}
-        variables = self.model.non_trainable_variables
-        numbers = [n for n, variable in enumerate(variables) if id(variable) in ours]
-        found = []
-        for lane, statistics in enumerate(of_lanes):
-            for number in numbers:
-                variables[number].assign(np.asarray(held[number])[lane])
-            for layer, moments in zip(layers, statistics, strict=True):
-                batch.set_statistics(layer, *moments)
-            found.append([np.array(variables[number].value) for number in numbers])
-        for number, value in zip(numbers, joined(found), strict=True):
-            held[number] = value
+        # Not by way of the model's variables, which the device holds.
+        held = strand.state.non_trainable
+        number_of = {id(v): number for number, v in enumerate(self.model.non_trainable_variables)}
+        for layer, moments in zip(self._measures.layers, zip(*of_lanes, strict=True), strict=True):
+            means, variances = map(np.stack, zip(*moments, strict=True))
+            for variable, values in batch.moving_statistics(layer, means, variances):
+                number = number_of[id(variable)]
+                held[number] = values.astype(held[number].dtype)
 
-    def _activations(self, trials: Trials) -> list[dict[str, Array]]:
+    def _activations(self, trials: Trials) -> list[Summaries]:
         del trials
-        found: list[dict[str, Array]] = []
+        found: list[Summaries] = []
         for strand in self._strands:
             every = self._measures.activations(self._values(strand), self._samples(strand))
             found += every[: len(strand.trials)]
