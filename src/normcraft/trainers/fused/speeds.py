@@ -53,7 +53,7 @@ def measure_speeds(
         By `Place.key` and name of the form, all that these models need.
     """
     timed = timed and on_cpu()
-    path = _file(strands)
+    path = _file(strands) if on_cpu() else None
     remembered = read_cache(path) if path else {}
     time_them = partial(_times if timed else _usual, strands=strands)
     found: dict[str, dict[str, float]] = {}
