@@ -18,6 +18,18 @@ from normcraft.surgery import place
 from normcraft.trainers import FitTrainer, Trial, TrialData, ensure_compiled, find_objective
 
 
+def on_accelerator() -> bool:
+    """Whether these tests run on JAX, on a GPU or TPU."""
+    if keras.backend.backend() != "jax":
+        return False
+    import jax
+
+    return jax.default_backend() != "cpu"
+
+
+on_processor = pytest.mark.skipif(on_accelerator(), reason="accelerators compute otherwise")
+
+
 def small_model(units: int = 16, dropout: float | None = None) -> keras.Model:
     """A small classifier of handwritten digits, not compiled; every layer has a name."""
     layers = keras.layers

@@ -14,7 +14,7 @@ from normcraft.studies import Budget, Grid, Options, Store, Study, plan
 from normcraft.studies.plan import Plan, groups_of
 from normcraft.studies.rehearsal import Rehearsal, Rehearsed
 from normcraft.studies.running import parts_of
-from trials import small_model, spec_of
+from trials import on_processor, small_model, spec_of
 
 on_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is for JAX's trainer")
 
@@ -97,6 +97,7 @@ def test_the_faster_plan_is_chosen_where_much_is_left(monkeypatch, here, there, 
     assert (found.executor, found.together, found.strands) == expected
 
 
+@on_processor
 @on_jax
 def test_programs_side_by_side_are_timed_while_they_are_faster(monkeypatch):
     from normcraft.studies import rehearsal
@@ -118,6 +119,7 @@ def test_programs_side_by_side_are_timed_while_they_are_faster(monkeypatch):
     assert list(rehearsal._seconds(parts, study_of().specs[-1])) == [(1, 1)]
 
 
+@on_processor
 @on_jax
 def test_steps_are_timed_and_nothing_is_trained():
     study = study_of()
@@ -130,6 +132,7 @@ def test_steps_are_timed_and_nothing_is_trained():
     assert all(0 < seconds < 1 for seconds in found.seconds.values())
 
 
+@on_processor
 @on_jax
 def test_the_worker_goes_on_with_the_trainer_of_the_rehearsal():
     study = study_of()
@@ -185,6 +188,7 @@ def test_a_rehearsal_measures_here_and_the_store_keeps_the_plan(tmp_path, monkey
     assert kept(tmp_path / "s.db", more) == found
 
 
+@on_processor
 @on_jax
 @pytest.mark.slow
 def test_where_much_is_left_worker_processes_are_rehearsed(tmp_path, monkeypatch):

@@ -85,7 +85,7 @@ class Drawing:
             return None
         before, after = _value(one.variable), _value(two.variable)
         if np.array_equal(before, after, equal_nan=before.dtype.kind == "f"):
-            return lambda _: after
+            return lambda _: after.copy()  # who is given it may write on it
         draws = _draws(one, first_seed)
         return next((d for d in draws if _is(d(first_seed), before) and _is(d(seed), after)), None)
 

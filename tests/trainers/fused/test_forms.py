@@ -15,6 +15,7 @@ jax = pytest.importorskip("jax")
 from normcraft.trainers.fused import speeds as speeds_module  # noqa: E402
 from normcraft.trainers.fused.forms import in_forms, left_to_library, places  # noqa: E402
 from normcraft.trainers.fused.speeds import fastest, measure_speeds  # noqa: E402
+from trials import on_processor  # noqa: E402
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="they are JAX's")
 
@@ -139,6 +140,7 @@ def test_outside_of_the_context_a_layer_is_what_it_was():
     assert layer.convolution_op == before
 
 
+@on_processor
 def test_speeds_are_measured_once_and_remembered(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model = model_of(layers.MaxPooling2D(2), (4, 4, 1))
@@ -156,6 +158,7 @@ def test_speeds_are_measured_once_and_remembered(monkeypatch, tmp_path):
     assert fastest(place, {}) is None
 
 
+@on_processor
 def test_programs_side_by_side_have_speeds_of_their_own(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model = model_of(layers.MaxPooling2D(2), (4, 4, 1))
@@ -185,6 +188,7 @@ def test_judging_has_forms_of_its_own_without_gradients():
     assert pooling.judging is pooling
 
 
+@on_processor
 def test_where_timing_does_not_pay_the_usual_forms_are_taken(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     inputs = keras.Input((8, 8, 2))
@@ -210,6 +214,7 @@ def test_where_timing_does_not_pay_the_usual_forms_are_taken(monkeypatch, tmp_pa
     assert not list(tmp_path.rglob("*.json")), "guesses are not remembered"
 
 
+@on_processor
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"x": 1}', "\0"])
 def test_a_damaged_memory_is_measured_anew(monkeypatch, tmp_path, content):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

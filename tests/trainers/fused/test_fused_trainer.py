@@ -15,6 +15,7 @@ from normcraft.data import from_arrays, load_dataset
 from normcraft.trainers import TrialData
 from trials import (
     assert_alike,
+    on_processor,
     ours_are_faster,
     small_model,
     spec_of,
@@ -38,6 +39,7 @@ def speeds():
     return ours_are_faster(recipes.digits_cnn("before_activation"))
 
 
+@on_processor
 @pytest.mark.parametrize("steps", [10, None])
 def test_a_trial_is_that_of_fit(digits, speeds, steps):
     fused, fit = trainers(
@@ -95,6 +97,7 @@ def test_a_loss_that_sums_over_a_batch_is_that_of_fit(digits):
     assert_alike(fused.train(*trial), fit.train(*trial))
 
 
+@on_processor
 def test_a_trial_is_the_same_after_others_and_after_one_that_diverged(digits, speeds):
     fused, _ = trainers(recipes.digits_cnn(), digits, "before_activation", speeds=speeds)
     spec, data = spec_of("a"), TrialData.of_seed(digits, 0)
@@ -245,6 +248,7 @@ def test_given_validation_and_test_data(digits):
     assert ours.test_score is not None
 
 
+@on_processor
 def test_convolutions_that_are_left_to_the_library_are_run_step_by_step(digits):
     fused, fit = trainers(recipes.digits_cnn(), digits, "before_activation")
     assert fused._convolves

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
 from jax import lax
@@ -168,4 +169,13 @@ class Measures:
 
 def _summary(value: Any) -> dict[str, Any]:
     value = value.astype("float32")
-    return {"mean": value.mean(), "std": value.std(), "zero": (value == 0).mean()}
+    mean = _mean(value)
+    std = jnp.sqrt(_mean(jnp.square(value - mean)))
+    return {"mean": mean, "std": std, "zero": _mean((value == 0).astype("float32"))}
+
+
+def _mean(value: Any) -> Any:
+    # Axis by axis: one long sum would lose digits.
+    for _ in range(value.ndim):
+        value = value.mean(-1)
+    return value
