@@ -11,7 +11,14 @@ import keras
 import numpy as np
 
 from normcraft._core.keras_private import sublayers
-from normcraft.surgery.reinitialize import WEIGHTS, Drawn, draw_weights, drawn_variables, site_seed
+from normcraft.surgery.reinitialize import (
+    WEIGHTS,
+    Drawn,
+    draw_weights,
+    drawn_variables,
+    site_seed,
+    weights_of,
+)
 
 __all__ = ["Drawing"]
 
@@ -62,17 +69,16 @@ class Drawing:
             return draw_weights(self._model, seed)
         drawn = drawn_variables(self._model, seed)
         self._learn(seed, drawn)
-        values = (drawn[id(v)].variable if id(v) in drawn else v for v in self._model.variables)
-        return [keras.ops.convert_to_numpy(value) for value in values]
+        return weights_of(self._model, drawn)
 
     def _learn(self, seed: int, drawn: dict[int, Drawn]) -> None:
         if self._first is None:
             self._first = seed, drawn
         elif self._first[0] != seed:
             draws = [self._draw_of(v, seed, drawn) for v in self._model.variables]
-            self._draws = [draw for draw in draws if draw is not None]
-            if len(self._draws) < len(draws):
-                self._draws, self._is_known = None, False
+            known = [draw for draw in draws if draw is not None]
+            self._is_known = len(known) == len(draws)
+            self._draws = known if self._is_known else None
             self._first = None
 
     def _draw_of(self, variable: Any, seed: int, drawn: dict[int, Drawn]) -> Draw | None:

@@ -17,7 +17,7 @@ from normcraft.surgery.copies import copy_layer, edited_config
 from normcraft.surgery.planning import Plan
 from normcraft.surgery.rebuild import Rebuild
 
-__all__ = ["Drawn", "draw_weights", "drawn_variables", "kept_variables", "site_seed"]
+__all__ = ["Drawn", "draw_weights", "drawn_variables", "kept_variables", "site_seed", "weights_of"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 WEIGHTS = "weights"  # what the seeds are for
@@ -77,7 +77,19 @@ def draw_weights(model: keras.Model, seed: int) -> list[Array]:
         >>> bool((kernels[0] == kernels[1]).all())
         True
     """
-    drawn = drawn_variables(model, seed)
+    return weights_of(model, drawn_variables(model, seed))
+
+
+def weights_of(model: keras.Model, drawn: dict[int, Drawn]) -> list[Array]:
+    """What was drawn, with the model's own values where it keeps them.
+
+    Args:
+        model: The model.
+        drawn: What `drawn_variables` gave.
+
+    Returns:
+        Arrays in the order of `model.variables`.
+    """
     values = (drawn[id(v)].variable if id(v) in drawn else v for v in model.variables)
     return [keras.ops.convert_to_numpy(value) for value in values]
 

@@ -51,7 +51,10 @@ class FitTrainer(Trainer):
 
     def _begin(self, trials: Trials) -> None:
         spec, data = trials[0]
-        self._set_out(spec)
+        weights = self._initial_weights(spec.seed)
+        for variable, value in zip(self.model.variables, weights, strict=True):
+            variable.assign(value)
+        self._optimizer.reset(spec.learning_rate)
         self._batches = data.epochs(spec)
 
     def _train_epoch(self, trials: Trials, epoch: int) -> list[Logs]:

@@ -205,13 +205,6 @@ class Trainer(ABC):
     def _write(self, path: Path) -> None:
         self.model.save(path)
 
-    def _set_out(self, spec: TrialSpec) -> float:
-        """Gives the model a trial's initial weights; what a schedule has to be multiplied by."""
-        weights = self._initial_weights(spec.seed)
-        for variable, value in zip(self.model.variables, weights, strict=True):
-            variable.assign(value)
-        return self._optimizer.reset(spec.learning_rate)
-
     def _initial_weights(self, seed: int) -> list[Array]:
         return self._kept or self._drawing.weights(seed)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from functools import partial
 
@@ -20,9 +19,9 @@ from normcraft.studies.rehearsal import Rehearsal
 from normcraft.surgery import place
 from normcraft.trainers.fused import FusedTrainer, group_size, measure_speeds
 from normcraft.trainers.fused.forms import places
-from normcraft.trainers.fused.group_size import bytes_of_trial
 from normcraft.trainers.fused.shared import FAST, UNTUNED, _settings
 from normcraft.trainers.fused.speeds import chosen
+from normcraft.trainers.fused.trial_memory import bytes_of_trial
 from trials import assert_alike, fused_trainer, fused_worker, small_model, spec_of, trials_of
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is JAX's trainer")
@@ -86,7 +85,7 @@ def test_a_group_is_what_half_of_the_memory_holds(monkeypatch, memory, trials, e
     each = bytes_of_trial(models[1], 32)
     assert each > bytes_of_trial(models[0], 32)
     held = memory if memory > 5 else 2 * memory * each
-    monkeypatch.setattr(sys.modules[bytes_of_trial.__module__], "device_memory", lambda: held)
+    monkeypatch.setattr("normcraft.trainers.fused.trial_memory.device_memory", lambda: held)
     assert group_size(models, [32, 32], trials) == expected
 
 

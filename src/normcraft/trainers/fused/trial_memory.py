@@ -1,4 +1,4 @@
-"""How many trials one program trains on an accelerator: as many as its memory holds."""
+"""What a trial takes of an accelerator's memory, and so how many one program trains."""
 
 from __future__ import annotations
 
