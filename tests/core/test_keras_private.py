@@ -9,6 +9,8 @@ from normcraft._core.keras_private import (
     compile_arguments,
     copy_operation,
     counted_names,
+    decay_exclusions,
+    exclude_from_decay,
     graph_inputs,
     graph_nodes,
     graph_outputs,
@@ -185,3 +187,26 @@ def test_variables_are_counted_in_bytes(dtype, size):
     with variables_within(10**6) as taken:
         keras.Variable("zeros", shape=(5, 2), dtype=dtype, trainable=False)
     assert taken == [0, 10 * size]
+
+
+def test_what_is_excluded_from_weight_decay_is_told_and_taken_over():
+    def model():
+        inputs = keras.Input((4, 2))
+        x = layers.LSTM(2, name="first", return_sequences=True)(inputs)
+        inner = keras.Sequential([keras.Input((4, 2)), layers.LSTM(2, name="first")], name="inner")
+        model = keras.Model(inputs, layers.Dense(1, name="head")(inner(x)))
+        model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.AdamW()))
+        return model
+
+    one, other = model(), model()
+    assert decay_exclusions(one) is None
+    exclude_from_decay(other, None)
+    kernel = one.get_layer("first").cell.kernel
+    one.optimizer.inner_optimizer.exclude_from_weight_decay([kernel], ["bias"])
+    told = decay_exclusions(one)
+    exclude_from_decay(other, told)
+    optimizer = other.optimizer.inner_optimizer
+    assert not optimizer._use_weight_decay(other.get_layer("first").cell.kernel)
+    assert optimizer._use_weight_decay(other.get_layer("inner").layers[0].cell.kernel)
+    assert not optimizer._use_weight_decay(other.get_layer("head").bias)
+    assert decay_exclusions(other) == told

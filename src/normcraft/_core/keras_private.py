@@ -31,11 +31,14 @@ from keras.src.saving.serialization_lib import SafeModeScope
 from keras.src.trainers.data_adapters import data_adapter_utils
 
 __all__ = [
+    "DecayExclusions",
     "call_arguments",
     "class_weight_to_sample_weights",
     "compile_arguments",
     "copy_operation",
     "counted_names",
+    "decay_exclusions",
+    "exclude_from_decay",
     "forget_traces",
     "graph_inputs",
     "graph_nodes",
@@ -375,6 +378,63 @@ def learning_rate_source(optimizer: keras.optimizers.Optimizer) -> Any:
         A variable, or a `LearningRateSchedule`.
     """
     return getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
+
+
+class DecayExclusions(NamedTuple):
+    """Which variables an optimizer keeps from weight decay.
+
+    Attributes:
+        variables: Variables, each by the names of the layers that it lies in and its own.
+        pattern: A regular expression for the names of others; None for none.
+    """
+
+    variables: tuple[str, ...]
+    pattern: str | None
+
+
+def decay_exclusions(model: keras.Model) -> DecayExclusions | None:
+    """What `Optimizer.exclude_from_weight_decay` was told, of which no configuration speaks.
+
+    Args:
+        model: A compiled model.
+
+    Returns:
+        What is excluded; None where nothing is.
+    """
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    held = getattr(optimizer, "_exclude_from_weight_decay", ())
+    pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
+    named = _named_variables(model)
+    names = tuple(name for name, variable in named if optimizer._var_key(variable) in held)
+    return DecayExclusions(names, pattern and pattern.pattern) if names or pattern else None
+
+
+def exclude_from_decay(model: keras.Model, exclusions: DecayExclusions | None) -> None:
+    """Excludes from weight decay what another model's optimizer does.
+
+    Args:
+        model: A compiled model.
+        exclusions: What `decay_exclusions` gave.
+    """
+    if exclusions is None:
+        return
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    names, pattern = exclusions
+    variables = [variable for name, variable in _named_variables(model) if name in names]
+    optimizer.exclude_from_weight_decay(variables, pattern and [pattern])
+
+
+def _named_variables(layer: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    # Trainable ones; no name depends on that of the model, or on how it is held together.
+    children = layer.layers if isinstance(layer, keras.Model) else list(_children(layer))
+    within = {id(v) for child in children for v in child.trainable_variables}
+    yield from ((f"{path}{v.name}", v) for v in layer.trainable_variables if id(v) not in within)
+    for child in children:
+        yield from _named_variables(child, f"{path}{child.name}/")
+
+
+def _children(layer: keras.layers.Layer) -> Iterator[Any]:
+    yield from layer._flatten_layers(include_self=False, recursive=False)
 
 
 def mask_of(tensor: Any) -> Any:

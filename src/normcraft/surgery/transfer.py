@@ -8,7 +8,12 @@ from typing import Any
 import keras
 
 from normcraft._core.errors import SurgeryError
-from normcraft._core.keras_private import compile_arguments, sublayers
+from normcraft._core.keras_private import (
+    compile_arguments,
+    decay_exclusions,
+    exclude_from_decay,
+    sublayers,
+)
 from normcraft.surgery.copies import copy_object
 
 __all__ = ["copy_compile_settings", "copy_flags", "copy_weights"]
@@ -100,6 +105,7 @@ def copy_compile_settings(model: keras.Model, copy: keras.Model) -> None:
             hint="pass an uncompiled model and compile the result",
         ) from error
     if copy.optimizer is not None:
+        exclude_from_decay(copy, decay_exclusions(model))
         copy.optimizer.build(copy.trainable_variables)
 
 
