@@ -263,6 +263,7 @@ def test_seeds_of_sites_are_stable_and_apart():
         (lambda: [layers.Reshape((5, 1)), layers.LSTM(3, recurrent_dropout=0.1)], True),
         (lambda: [layers.Reshape((5, 1)), layers.Bidirectional(layers.GRU(3))], True),
         (lambda: [layers.Dense(3, trainable=False), layers.GaussianNoise(0.1)], True),
+        (lambda: [layers.Reshape((5, 1)), layers.SimpleRNN(1)], True),  # of 1 or -1
         (lambda: [Block(4)], False),
         (lambda: [layers.Dense(3, kernel_initializer=coin)], False),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,10 +91,12 @@ class Drawing:
         if not _is_ours(one.layer):
             return None
         before, after = _value(one.variable), _value(two.variable)
-        if np.array_equal(before, after, equal_nan=before.dtype.kind == "f"):
-            return lambda _: after.copy()  # who is given it may write on it
-        draws = _draws(one, first_seed)
-        return next((d for d in draws if _is(d(first_seed), before) and _is(d(seed), after)), None)
+        same = np.array_equal(before, after, equal_nan=before.dtype.kind == "f")
+        if not same or after.size == 1:  # two single values may be the same by chance
+            for draw in _draws(one, first_seed):
+                if _gives(draw, first_seed, before) and _gives(draw, seed, after):
+                    return draw
+        return (lambda _: after.copy()) if same else None  # who is given it may write on it
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,8 @@ def _value(variable: Any) -> Array:
     return np.asarray(keras.ops.convert_to_numpy(variable))
 
 
-def _is(value: Any, expected: Array) -> bool:
-    found = _value(value)
-    return found.dtype == expected.dtype and np.array_equal(found, expected)
+def _gives(draw: Draw, seed: int, expected: Array) -> bool:
+    with suppress(ValueError):  # an initializer may not take the shape of another's variable
+        found = _value(draw(seed))
+        return found.dtype == expected.dtype and np.array_equal(found, expected)
+    return False
