@@ -95,7 +95,7 @@ def trainers(
     *,
     speeds=None,
     batch_size=32,
-    initial="reinitialize",
+    keep=False,
     fit=FitTrainer,
 ):
     """The same arm by both trainers, the fused one first."""
@@ -106,6 +106,7 @@ def trainers(
     x, y = (take(part, few) for part in (data.x_train, data.y_train))
     objective = find_objective(model, x, y)
     one, other = (place(model, placement).model for _ in range(2))
+    initial = [np.array(keras.ops.convert_to_numpy(v)) for v in one.variables] if keep else None
     return (
         FusedTrainer(one, objective, initial=initial, batch_size=batch_size, speeds=speeds),
         fit(other, objective, initial=initial),
@@ -171,6 +172,6 @@ def fused_worker(data, *, together=1, strands=1, model=None):
     ensure_compiled(model, data.y_train)
     objective = find_objective(model, data.x_train[:8], data.y_train[:8])
     parts = MakeWorker(
-        {"a": model}, data, objective, "reinitialize", Nowhere(), together=together, strands=strands
+        {"a": model}, data, objective, {}, Nowhere(), together=together, strands=strands
     )
     return parts(lambda spec, epoch: None)

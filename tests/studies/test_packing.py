@@ -16,6 +16,7 @@ from normcraft.recipes import Reference, load_model
 from normcraft.studies import Budget, Grid, Options, Store, Study
 from normcraft.studies.best_models import Candidates
 from normcraft.studies.packing import pack
+from normcraft.studies.running import parts_of
 from normcraft.studies.worker import MakeWorker
 from normcraft.trainers import Objective
 
@@ -77,11 +78,32 @@ def test_a_model_with_classes_of_the_user_trains_in_worker_processes(own_model, 
     assert sorted(result.best_models) == ["before_activation", "none"]
 
 
+def test_what_is_kept_from_weight_decay_is_kept_from_it_elsewhere(tmp_path, rows):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="a"), layers.Dense(3)])
+    optimizer = keras.optimizers.AdamW()
+    optimizer.exclude_from_weight_decay([model.get_layer("a").kernel], ["bias", "gamma"])
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    found = study(model, rows, "processes")
+    parts = parts_of(found, Candidates(tmp_path, 1))
+    packed = pickle.loads(pickle.dumps(pack(parts, {}, tmp_path)))
+    models = packed(lambda spec, epoch: None)._parts.models
+    for one in (found.models, models):
+        normalized = one["before_activation"]
+        optimizer = normalized.optimizer
+        decayed = {v.path for v in normalized.trainable_variables if optimizer._use_weight_decay(v)}
+        assert len(decayed) == 2
+        assert {path.rsplit("/")[-1] for path in decayed} == {"kernel", "beta"}
+        assert not any(path.startswith("a/") for path in decayed)
+    model.compile(keras.optimizers.AdamW(), model.loss, metrics=["accuracy"])
+    other = study(model, rows, "processes")
+    assert {s.hash for s in other.specs}.isdisjoint(s.hash for s in found.specs)
+
+
 def test_arrays_of_any_structure_come_out_as_they_went_in(tmp_path):
     x = {"a": np.arange(6.0).reshape(3, 2), "b": np.arange(3)}
     y = (np.arange(3), np.ones((3, 2)))
     data = from_arrays(x, y)
-    parts = MakeWorker({}, data, Objective("loss", False, False), "keep", Candidates(tmp_path, 1))
+    parts = MakeWorker({}, data, Objective("loss", False, False), {}, Candidates(tmp_path, 1))
     packed = pickle.loads(pickle.dumps(pack(parts, {}, tmp_path)))
     found = packed(lambda spec, epoch: None)._parts.dataset
     assert found.fingerprint == data.fingerprint

@@ -63,6 +63,13 @@ def test_learning_rates_of_a_seed_are_one_group():
     assert groups_of([], 8) == []
 
 
+def test_learning_rates_of_a_group_stand_in_order_each_of_which_may_be_another_program():
+    (group,) = groups_of(specs(2, arms=("a",), rates=(0.2, 0.1)), 4)
+    assert [(one.learning_rate, one.seed) for one in group] == [
+        (0.1, 0), (0.1, 1), (0.2, 0), (0.2, 1),
+    ]  # fmt: skip
+
+
 def rehearsed(seconds):
     return lambda *_: Rehearsed({}, seconds) if seconds else None
 

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 import keras
+import numpy as np
 import pytest
 
 from normcraft._core.errors import InputError
@@ -187,3 +188,77 @@ def test_a_study_of_another_model_or_data_has_another_identity(model, digits):
     assert study.identity == study_of(model, digits).identity
     assert study.identity != study_of(model, replace(digits, x_train=digits.x_train * 2)).identity
     assert study.identity != study_of(model, digits, options=Options(optimizer="sgd")).identity
+
+
+def test_weights_that_are_kept_are_those_that_the_study_was_given(model, digits, tmp_path):
+    study = study_of(model, digits, options=Options(initial="keep", executor="local"))
+    records = []
+    for name in ("first.db", "again.db"):  # the second run finds trained models
+        with Store(tmp_path / name) as store:
+            records.append([without_times(one) for one in study.run(store).records])
+    assert records[0] == records[1]
+
+
+def test_weights_that_every_trial_keeps_are_part_of_what_it_is(digits):
+    def specs(frozen=0.0, mean=0.0, rate=0.5):
+        model = keras.Sequential(
+            [
+                keras.Input((8, 8, 1), name="pixels"),
+                layers.Normalization(mean=None, variance=None, name="scale"),
+                layers.Flatten(name="flatten"),
+                layers.Dense(4, "relu", trainable=False, name="frozen"),
+                layers.Dropout(rate, name="dropout", trainable=False),
+                layers.Dense(10, "softmax", name="head"),
+            ],
+            name="same",
+        )
+        model.get_layer("scale").adapt(digits.x_train[:100] + mean)
+        model.get_layer("frozen").set_weights([np.full((64, 4), frozen), np.zeros(4)])
+        return {spec.hash for spec in study_of(model, digits).specs}
+
+    given = specs()
+    assert given == specs(), "random streams of frozen layers are nobody's"
+    assert given.isdisjoint(specs(frozen=1.0))
+    assert given.isdisjoint(specs(mean=1.0))
+
+
+def test_code_of_ones_own_is_part_of_what_a_trial_is(digits):
+    def focal(gamma):
+        def loss(y, p):
+            return keras.ops.mean((1 - p) ** gamma)
+
+        return loss
+
+    def times(factor):
+        def activation(x):
+            return factor * x
+
+        return activation
+
+    class Weighed(keras.losses.Loss):
+        def __init__(self, weight):
+            super().__init__()
+            self.weight = weight
+
+        def call(self, y, p):
+            return self.weight * keras.ops.mean(p, axis=-1)
+
+    def specs(loss, activation="relu"):
+        model = keras.Sequential(
+            [
+                keras.Input((8, 8, 1), name="pixels"),
+                layers.Flatten(name="flatten"),
+                layers.Dense(4, activation, name="hidden"),
+                layers.Dense(10, "softmax", name="head"),
+            ],
+            name="same",
+        )
+        model.compile("sgd", loss, metrics=["accuracy"])
+        return frozenset(spec.hash for spec in study_of(model, digits).specs)
+
+    assert specs(focal(1.0)) == specs(focal(1.0))
+    assert specs(Weighed(1.0)) == specs(Weighed(1.0))
+    plain = "sparse_categorical_crossentropy"
+    found = [*map(specs, [focal(1.0), focal(5.0), Weighed(1.0), Weighed(2.0), plain])]
+    found += [specs(plain, times(2.0)), specs(plain, times(3.0))]
+    assert len(frozenset.union(*found)) == sum(map(len, found))

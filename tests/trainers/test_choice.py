@@ -47,7 +47,7 @@ CANNOT = {
     "not jitted": (lambda: compiled(jit_compile=False), "jit_compile"),
     "averaged": (
         lambda: compiled(optimizer=keras.optimizers.SGD(0.1, use_ema=True)),
-        "averages the weights",
+        "such as their averages",
     ),
     "rate": (lambda: compiled(optimizer=keras.optimizers.SGD(lambda: 0.1)), "Python function"),
 }
@@ -96,7 +96,7 @@ def study_of(model, digits, **options):
 def test_the_records_say_which_trainer_and_a_note_says_why(digits, tmp_path):
     study = study_of(compiled(optimizer=keras.optimizers.SGD(0.1, use_ema=True)), digits)
     assert {spec.trainer for spec in study.specs} == {"fit"}
-    assert any("averages the weights" in note for note in study.about.notes)
+    assert any("such as their averages" in note for note in study.about.notes)
     fused = study_of(small_model(), digits)
     assert {spec.trainer for spec in fused.specs} == {"fused"}
     assert not any("fused" in note for note in fused.about.notes)

@@ -8,9 +8,12 @@ import keras
 import numpy as np
 import pytest
 
-from normcraft.data import batch_order, load_dataset
+from normcraft._core.errors import InputError
+from normcraft.data import batch_order, from_arrays, load_dataset
 from normcraft.records import TrialRecord
+from normcraft.surgery import place
 from normcraft.trainers import TrialData, ensure_compiled
+from normcraft.trainers.optimizer import learning_rate_of, scaled_schedule
 from trials import spec_of, trainer_of, without_times
 
 layers = keras.layers
@@ -154,8 +157,8 @@ def test_test_data_are_reported(model, digits):
 
 
 def test_weights_can_be_kept(model, digits):
-    trainer = trainer_of(model, "none", digits, initial="keep")
-    before = [keras.ops.convert_to_numpy(v) for v in trainer.model.trainable_variables]
+    before = [keras.ops.convert_to_numpy(v) for v in place(model, "none").model.variables]
+    trainer = trainer_of(model, "none", digits, initial=before)
     seen = []
     for seed in (0, 1):
         watch = watched(
@@ -193,3 +196,64 @@ def test_activations_are_summarised(trainer, digits):
 def test_a_record_survives_json(trainer, digits):
     record = trainer.train(spec_of("before_activation"), TrialData.of_seed(digits, 0))
     assert TrialRecord.from_json(record.to_json()) == record
+
+
+def test_averaged_weights_take_their_place_when_training_ends_and_not_before(digits):
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Flatten(name="flatten"),
+            layers.Dense(16, use_bias=False, name="hidden"),
+            layers.BatchNormalization(name="normalization"),
+            layers.Dense(10, "softmax", name="head"),
+        ]
+    )
+    loss = "sparse_categorical_crossentropy"
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True), loss, metrics=["accuracy"])
+    few = from_arrays(
+        digits.x_train[:320], digits.y_train[:320],
+        validation_data=(digits.x_train[320:640], digits.y_train[320:640]),
+    )  # fmt: skip
+    trainer, data = trainer_of(model, "as_given", few), TrialData.of_seed(few, 0)
+    spec = spec_of("a", rate=0.1, epochs=3, steps_per_epoch=None, shuffle=False)
+    record = trainer.train(spec, data)
+    model.set_weights(trainer._initial_weights(0))
+    history = model.fit(
+        few.x_train, few.y_train, batch_size=32, epochs=3, shuffle=False, verbose=0,
+        validation_data=(few.x_validation, few.y_validation),
+    ).history  # fmt: skip
+    losses = [point.validation_loss for point in record.curve]
+    np.testing.assert_allclose(losses, history["val_loss"], rtol=1e-4)
+    for name in ("hidden", "head"):
+        found, wanted = (
+            keras.ops.convert_to_numpy(one.get_layer(name).kernel) for one in (trainer.model, model)
+        )
+        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5)
+    judged = trainer.model.evaluate(few.x_validation, few.y_validation, verbose=0)
+    assert record.loss == pytest.approx(judged[0], rel=1e-4)
+    assert record.score_as_trained == pytest.approx(history["val_accuracy"][-1], abs=0.01)
+
+
+def test_several_learning_rates_at_once_are_refused_in_one_line():
+    if not hasattr(keras.optimizers, "MultiOptimizer"):
+        pytest.skip("this Keras has none")
+    several = keras.optimizers.MultiOptimizer(
+        keras.optimizers.OptimizerMap(keras.optimizers.SGD(), {"a.*": keras.optimizers.Adam()})
+    )
+    with pytest.raises(InputError, match="no learning rate of its own.*MultiOptimizer"):
+        learning_rate_of(several)
+
+
+def test_a_schedule_is_scaled_as_a_whole_and_named_by_its_largest_rate():
+    schedules = keras.optimizers.schedules
+    warming = schedules.CosineDecay(0.0, 20, warmup_target=0.01, warmup_steps=5)
+    for schedule, rate in (
+        (warming, 0.01),
+        (schedules.PolynomialDecay(0.1, 10, 0.001), 0.1),
+        (schedules.PiecewiseConstantDecay([5, 9], [0.1, 0.3, 0.01]), 0.3),
+        (schedules.ExponentialDecay(0.05, 10, 0.5), 0.05),
+    ):
+        assert learning_rate_of(keras.optimizers.SGD(schedule)) == rate
+        doubled = scaled_schedule(schedule, 2.0)
+        for step in (0, 3, 7, 30):
+            assert float(doubled(step)) == pytest.approx(2 * float(schedule(step)), rel=1e-5)

@@ -270,3 +270,55 @@ def test_a_constant_in_logits_is_the_same_constant():
     np.testing.assert_allclose(shares, constant_prediction(y, (None, 3), logits=False), rtol=1e-6)
     odds = constant_prediction(np.array([0.0, 1, 1, 1]), (None, 1), logits=True)
     np.testing.assert_allclose(1 / (1 + np.exp(-odds)), [0.75])
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_a_constant_has_the_shape_of_the_output_whatever_that_of_the_classes(shape):
+    masks = np.array([0, 1, 1, 2] * 4).reshape(2, 2, 4, *shape)
+    for labels in (masks, masks.astype("float32")):
+        found = constant_prediction(labels, (None, 2, 4, 3), logits=False)
+        assert found.shape == (2, 4, 3)
+        np.testing.assert_allclose(found[0, 0], [0.25, 0.5, 0.25])
+    open_ = constant_prediction(masks, (None, None, None, 3), logits=False)
+    np.testing.assert_array_equal(open_, found)
+
+
+def test_where_labels_do_not_tell_what_outputs_mean_there_is_no_chance():
+    targets = np.linspace(-1, 1, len(X)).astype("float32")
+    model = model_with(2)
+    model.compile("adam", lambda y, p: keras.ops.mean((y[:, :1] - p[:, :1]) ** 2 + p[:, 1:] ** 2))
+    check_labels(model, targets)
+    for y in (targets, targets[:, None]):
+        assert chance_score(model, TrialData.of_seed(from_arrays(X, y), 0), "loss") is None
+
+
+def test_the_metric_of_a_segmentation_is_that_of_its_classes():
+    x = np.random.default_rng(0).normal(size=(40, 4, 4, 1)).astype("float32")
+    masks = (x > 0).astype("int32") + (x > 1)
+    model = keras.Sequential([keras.Input((4, 4, 1)), layers.Dense(3, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    data = TrialData.of_seed(from_arrays(x, masks), 0)
+    chance = chance_score(model, data, "accuracy")
+    assert chance == pytest.approx((data.y_validation == 0).mean(), abs=1e-6)
+    values = model.evaluate(x, masks, verbose=0, return_dict=True)
+    found = (model.predict(x, verbose=0).argmax(-1)[..., None] == masks).mean()
+    assert values["accuracy"] == pytest.approx(found, abs=1e-6), "not that of one unit"
+
+
+def test_labels_by_name_are_those_of_their_outputs():
+    inputs = keras.Input((X.shape[1],))
+    outputs = [
+        layers.Dense(1, name="priority")(inputs),
+        layers.Dense(3, "softmax", name="department")(inputs),
+    ]
+    model = keras.Model(inputs, outputs)
+    model.compile(
+        "sgd", {"priority": "mse", "department": "categorical_crossentropy"},
+        metrics={"department": ["accuracy"]},
+    )  # fmt: skip
+    classes = np.arange(len(X)) % 4 % 3
+    y = {"priority": X[:, :1], "department": np.eye(3, dtype="float32")[classes]}
+    data = TrialData.of_seed(from_arrays(X, y), 0)
+    score = chance_score(model, data, "department_accuracy")
+    wanted = (data.y_validation["department"].argmax(-1) == 0).mean()
+    assert score == pytest.approx(wanted, abs=1e-6)

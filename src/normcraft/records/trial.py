@@ -24,13 +24,13 @@ class TrialSpec:
         kind: Kind of normalization, or None.
         activation: Hidden activation swapped in, or None.
         batch_size: Samples a step.
-        learning_rate: Initial learning rate of the optimizer.
+        learning_rate: Learning rate of the optimizer; of a schedule the largest that it is made of.
         seed: Trial seed: weights, batch order, dropout stream and split follow from it.
         epochs: Passes over the training data, each of `steps_per_epoch` steps.
         steps_per_epoch: Steps in an epoch; None for all batches, the last partial one included.
         shuffle: Whether the batch order is drawn from the seed; False replays the data's own order.
         model: Digest of the arm's configuration, compile settings included.
-        initial: `"reinitialize"`, or the digest of the initial weights that are kept.
+        initial: `"reinitialize"`, or the digest of the weights that every trial begins with.
         data: Fingerprint of the data, of how it is split, and of the weights of its classes if any.
         metric: Name of the metric that judges.
         trainer: How the trial is trained (`"fused"` or `"fit"`).

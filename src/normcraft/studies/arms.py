@@ -9,10 +9,11 @@ from typing import Any
 
 import keras
 
-from normcraft._core.keras_private import compile_arguments, sublayers
+from normcraft._core.keras_private import compile_arguments, decay_exclusions, sublayers
 from normcraft.graph import LayerGraph, is_normalization
 from normcraft.records import Arm
 from normcraft.studies.design import Grid
+from normcraft.studies.digests import code_digest
 from normcraft.surgery import foldable, place
 
 __all__ = ["BuiltArm", "build_arms", "default_placements"]
@@ -67,6 +68,12 @@ def _build(
 ) -> BuiltArm:
     result = place(model, placement, kind=kind or "batch", activation=activation)
     config = keras.saving.serialize_keras_object(result.model)
+    # What no configuration says.
+    unsaid = {
+        "excluded_from_weight_decay": decay_exclusions(result.model),
+        "code": code_digest(result.model),
+    }
+    config |= {name: value for name, value in unsaid.items() if value is not None}
     arm = Arm(
         name=grid.name(placement, kind, activation, batch_size),
         placement=placement,

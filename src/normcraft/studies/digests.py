@@ -3,41 +3,113 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
+from collections.abc import Iterable, Iterator
+from types import CodeType
 from typing import Any
 
 import keras
 
+from normcraft._core.keras_private import compile_arguments, sublayers
 from normcraft.records import Arm
 
-__all__ = ["model_digest", "weights_digest"]
+__all__ = ["code_digest", "model_digest", "weights_digest"]
 
 
 def model_digest(arm: Arm) -> str:
-    """Digest of an arm's configuration; Keras numbers optimizers' names, which mean nothing.
+    """Digest of an arm's configuration; Keras numbers optimizers and losses, which means nothing.
 
     Returns:
         SHA-256, 64 hex digits.
     """
     config = json.loads(arm.config)
     settings = config.get("compile_config") or {}
-    settings["optimizer"] = _without_names(settings.get("optimizer"))
+    for part in ("optimizer", "loss"):
+        settings[part] = _without_names(settings.get(part))
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
-def weights_digest(model: keras.Model) -> str:
-    """Digest of a model's weights.
+def weights_digest(variables: Iterable[keras.Variable]) -> str:
+    """Digest of weights; where random layers have come to is left out.
 
     Returns:
         SHA-256, 64 hex digits.
     """
     digest = hashlib.sha256()
-    for variable in model.variables:
+    for variable in variables:
+        if variable.name == "seed_generator_state":
+            continue
         digest.update(keras.ops.convert_to_numpy(variable).tobytes())
     return digest.hexdigest()
 
 
+def code_digest(model: keras.Model) -> str | None:
+    """Digest of what configurations call by name alone: the classes and functions of one's own.
+
+    Args:
+        model: A model, compiled or not.
+
+    Returns:
+        SHA-256 of their source and of the plain values that they hold, 64 hex digits; None where
+        all that the model is made of is Keras's.
+    """
+    settings = keras.tree.flatten(compile_arguments(model))
+    parts = [*sublayers(model), *settings]
+    functions = [held for part in sublayers(model) for held in vars(part).values()]
+    found = [*map(_of_instance, parts), *map(_of_function, [*settings, *functions])]
+    text = sorted({one for one in found if one is not None})
+    return hashlib.sha256(json.dumps(text).encode()).hexdigest() if text else None
+
+
+def _is_own(thing: Any) -> bool:
+    return str(thing.__module__).split(".")[0] not in {"keras", "builtins", "normcraft"}
+
+
+def _of_instance(part: Any) -> str | None:
+    if inspect.isroutine(part) or isinstance(part, type) or not _is_own(type(part)):
+        return None
+    # A layer's configuration says its settings; a loss or metric may have none of its own.
+    held = {} if isinstance(part, keras.layers.Layer) else vars(part)
+    values = {
+        name: value
+        for name, value in held.items()
+        if isinstance(value, str | int | float | bool) and name[0] != "_" and name != "name"
+    }
+    return f"{_source(type(part))} {sorted(values.items())}"
+
+
+def _of_function(value: Any) -> str | None:
+    if not inspect.isfunction(value) or not _is_own(value):
+        return None
+    return " ".join([_source(value), repr(value.__defaults__), *_enclosed(value)])
+
+
+def _enclosed(function: Any) -> Iterator[str]:
+    for cell in function.__closure__ or ():
+        value = cell.cell_contents
+        if inspect.isfunction(value):
+            yield _of_function(value) or value.__name__
+        elif isinstance(value, str | int | float | bool | list | tuple | None):
+            yield repr(value)
+
+
+def _source(thing: Any) -> str:
+    try:
+        return inspect.getsource(thing)
+    except (OSError, TypeError):  # typed in at a prompt
+        functions = [thing] if inspect.isfunction(thing) else vars(thing).values()
+        return " ".join(_bytecode(f.__code__) for f in functions if inspect.isfunction(f))
+
+
+def _bytecode(code: CodeType) -> str:
+    constants = (_bytecode(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts)
+    return " ".join([code.co_code.hex(), *code.co_names, *constants])
+
+
 def _without_names(config: Any) -> Any:
+    if isinstance(config, list):
+        return [_without_names(part) for part in config]
     if not isinstance(config, dict):
         return config
     return {key: _without_names(value) for key, value in config.items() if key != "name"}

@@ -12,6 +12,11 @@ import keras
 import numpy as np
 
 from normcraft._core.errors import InputError, OutputError
+from normcraft._core.keras_private import (
+    DecayExclusions,
+    decay_exclusions,
+    exclude_from_decay,
+)
 from normcraft.data import Dataset, map_arrays
 from normcraft.executors import OnEpoch
 from normcraft.recipes import Reference
@@ -30,12 +35,14 @@ class PackedWorker:
         parts: What the worker is made of, with the path of a `.keras` file in place of each model
             and, unless it is an array, of an `.npy` file in place of each array.
         own: The user's classes and functions that the models name.
+        excluded: By arm what its optimizer keeps from weight decay, which is in no file.
         settings: Keras's global settings.
         policy: Its dtype policy.
     """
 
     parts: MakeWorker
     own: Mapping[str, Reference]
+    excluded: Mapping[str, DecayExclusions | None]
     settings: Mapping[str, Any]
     policy: str
 
@@ -53,8 +60,12 @@ class PackedWorker:
         keras.config.set_dtype_policy(self.policy)
         own = {name: reference.find() for name, reference in self.own.items()}
         models = {arm: _load(path, own) for arm, path in self.parts.models.items()}
+        for arm, model in models.items():
+            exclude_from_decay(model, self.excluded[arm])
+        initial = {arm: [*map(_opened, paths)] for arm, paths in self.parts.initial.items()}
         dataset = each_array(self.parts.dataset, _opened)
-        return replace(self.parts, models=models, dataset=dataset)(on_epoch)
+        parts = replace(self.parts, models=models, dataset=dataset, initial=initial)
+        return parts(on_epoch)
 
 
 def pack(parts: MakeWorker, own: Mapping[str, Any], folder: Path) -> PackedWorker:
@@ -79,7 +90,9 @@ def pack(parts: MakeWorker, own: Mapping[str, Any], folder: Path) -> PackedWorke
         for index, (arm, model) in enumerate(parts.models.items()):
             models[arm] = str(folder / f"arm{index}.keras")
             model.save(models[arm])
-        dataset = each_array(parts.dataset, _Writer(folder))
+        write = _Writer(folder)
+        initial: Any = {arm: [*map(write, arrays)] for arm, arrays in parts.initial.items()}
+        dataset = each_array(parts.dataset, write)
     except OSError as error:
         raise OutputError(
             f"what worker processes need cannot be written to {str(folder)!r}",
@@ -87,8 +100,9 @@ def pack(parts: MakeWorker, own: Mapping[str, Any], folder: Path) -> PackedWorke
             hint="make room, put the store elsewhere, or use the executor 'local'",
         ) from error
     return PackedWorker(
-        replace(parts, models=models, dataset=dataset, rehearsed={}),
+        replace(parts, models=models, dataset=dataset, initial=initial, rehearsed={}),
         own=references,
+        excluded={arm: decay_exclusions(model) for arm, model in parts.models.items()},
         settings={name: getattr(keras.config, name)() for name in SETTINGS},
         policy=keras.config.dtype_policy().name,
     )

@@ -64,7 +64,8 @@ def make_plan(executor: str, parts: MakeWorker, specs: Sequence[TrialSpec], run:
         The plan.
     """
     sizes = {spec.arm: spec.batch_size for spec in specs}
-    group = (specs[-1],)  # of the last arm, which is seldom the plain one
+    last = [spec for spec in specs if spec.arm == specs[-1].arm]  # seldom the plain one
+    group = (min(last, key=_rate),)  # which diverges least: what diverges ends early
     steps = _num_steps(parts, specs)
     rehearsal = partial(Rehearsal, sizes=sizes, forms=steps > FEW)
     if executor != "auto" or parts.dataset.is_stream:
@@ -96,6 +97,8 @@ def make_plan(executor: str, parts: MakeWorker, specs: Sequence[TrialSpec], run:
 def groups_of(specs: Sequence[TrialSpec], together: int) -> list[Group]:
     """Trials that a worker is given at once: those of one arm, of as few seeds as fill a program.
 
+    Within a group they stand by learning rate, each of which may be another program.
+
     Args:
         specs: Trials, seed by seed.
         together: How many trials one program trains.
@@ -110,7 +113,11 @@ def groups_of(specs: Sequence[TrialSpec], together: int) -> list[Group]:
     found: dict[tuple[int, str], list[TrialSpec]] = {}
     for spec in specs:
         found.setdefault((numbers[spec.seed] // at_once, spec.arm), []).append(spec)
-    return [tuple(group) for group in found.values()]
+    return [tuple(sorted(group, key=_rate)) for group in found.values()]
+
+
+def _rate(spec: TrialSpec) -> float:
+    return spec.learning_rate
 
 
 def _has_choice(parts: MakeWorker, sizes: Mapping[str, int]) -> bool:

@@ -217,7 +217,7 @@ def parts_of(study: Study, candidates: Candidates) -> MakeWorker:
         study.models,
         study.dataset,
         study.objective,
-        study.options.initial,
+        study.initial,
         candidates,
         class_weight=study.options.class_weight,
     )

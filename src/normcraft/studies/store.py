@@ -235,15 +235,16 @@ class Store:
             specs: Trials.
 
         Returns:
-            The plan of the latest study with these models, chosen in the same way (`spec.plan`);
-            empty where there is none.
+            The plan of the latest study with these models and data, chosen in the same way
+            (`spec.plan`); empty where there is none.
         """
-        wanted = {(spec.model, spec.plan) for spec in specs}
+        wanted = {(spec.model, spec.data, spec.plan) for spec in specs}
         with self._access():
             rows = self._connection.execute("SELECT document FROM study ORDER BY position DESC")
             for (text,) in rows.fetchall():
                 document = json.loads(text)
-                known = {(fields["model"], fields["plan"]) for fields in document["specs"]}
+                names = "model", "data", "plan"
+                known = {tuple(fields[name] for name in names) for fields in document["specs"]}
                 if document.get("plan") and wanted <= known:
                     return dict(document["plan"])
         return {}

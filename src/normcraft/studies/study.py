@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,7 +27,7 @@ from normcraft.studies.progress import Progress
 from normcraft.studies.result import StudyResult
 from normcraft.studies.running import Running, file_name, run_grid
 from normcraft.studies.store import Store
-from normcraft.surgery import place
+from normcraft.surgery import kept_variables, place
 from normcraft.trainers import (
     Objective,
     check_class_weight,
@@ -36,12 +37,12 @@ from normcraft.trainers import (
     ensure_compiled,
     find_objective,
 )
-from normcraft.trainers.optimizer import initial_learning_rate
+from normcraft.trainers.optimizer import learning_rate_of
 from normcraft.trainers.provenance import backend_version
 
 __all__ = ["Study"]
 
-NUMERICS = 5
+NUMERICS = 6
 
 
 class Study:
@@ -102,7 +103,11 @@ class Study:
         self._built = {arm.arm.name: arm for arm in build_arms(copy, self.grid)}
         self.arms = tuple(built.arm for built in self._built.values())
         self.variants = tuple(variants_of(self.arms)) if varied else ()
-        rates = self.grid.learning_rates or (initial_learning_rate(copy.optimizer),)
+        # As they are now: a run leaves the models with the weights of some trial.
+        kept = self.models if self.options.initial == "keep" else {}
+        self.initial = {name: _values(model) for name, model in kept.items()}
+        own_rate = learning_rate_of(copy.optimizer)
+        rates = self.grid.learning_rates or (own_rate,)
         models = [built.model for built in self._built.values()]
         self.trainer, reason = choose_trainer(self.options.trainer, models, dataset)
         if reason is not None and keras.backend.backend() == "jax":
@@ -147,8 +152,9 @@ class Study:
         if self.options.class_weight is not None:
             data += f"/class weights {class_weight_text(self.options.class_weight)}"
         initial = self.options.initial
-        if initial == "keep":
-            initial = weights_digest(model)
+        kept = model.variables if initial == "keep" else kept_variables(model)
+        if kept:
+            initial = weights_digest(kept)
         models = {arm.name: model_digest(arm) for arm in self.arms}
         plan = self._plan_in_hash
         for seed in self.budget.trial_seeds:
@@ -226,6 +232,10 @@ class Study:
         if self.options.executor == "auto":
             return MEASURED if self.trainer == "fused" else local.PLAN
         return str(load("normcraft.executors", self.options.executor, what="executor").PLAN)
+
+
+def _values(model: keras.Model) -> list[np.ndarray[Any, Any]]:
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in model.variables]
 
 
 def _check_stream(stream: Stream, budget: Budget, options: Options) -> None:

@@ -14,7 +14,15 @@ from normcraft.data import Dataset
 from normcraft.executors import Group, OnEpoch
 from normcraft.records import TrialRecord, TrialSpec
 from normcraft.studies.best_models import Candidates
-from normcraft.trainers import ClassWeight, Objective, Trainer, Trial, TrialData, make_trainer
+from normcraft.trainers import (
+    ClassWeight,
+    Objective,
+    Trainer,
+    Trial,
+    TrialData,
+    Weights,
+    make_trainer,
+)
 
 __all__ = ["MakeWorker", "Worker"]
 
@@ -30,7 +38,8 @@ class MakeWorker:
         models: Compiled model by arm; the worker trains them.
         dataset: The data of all trials.
         objective: The metric that judges.
-        initial: `"reinitialize"` or `"keep"`.
+        initial: By arm the values of its model's variables that trials begin with; where an arm has
+            none they are drawn from the seed.
         candidates: Where models of good trials are left.
         speeds: How fast the forms of layers are, for the fused trainer.
         class_weight: How much the samples of each class count in training; None for alike.
@@ -44,7 +53,7 @@ class MakeWorker:
     models: Mapping[str, keras.Model]
     dataset: Dataset
     objective: Objective
-    initial: str
+    initial: Mapping[str, Weights]
     candidates: Candidates
     speeds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     class_weight: ClassWeight | None = None
@@ -94,7 +103,7 @@ class MakeWorker:
             spec,
             self.models[spec.arm],
             self.objective,
-            initial=self.initial,
+            initial=self.initial.get(spec.arm),
             speeds=self.speeds,
             together=together,
             strands=strands,

@@ -15,7 +15,7 @@ from normcraft.trainers.objective import (
     find_objective,
     loss_name,
 )
-from normcraft.trainers.trainer import Trainer, Trial
+from normcraft.trainers.trainer import Trainer, Trial, Weights
 from normcraft.trainers.trial_data import TrialData
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Trainer",
     "Trial",
     "TrialData",
+    "Weights",
     "as_class_weight",
     "check_class_weight",
     "check_labels",

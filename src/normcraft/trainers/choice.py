@@ -12,7 +12,7 @@ from normcraft.records import TrialSpec
 from normcraft.trainers.fit import FitTrainer
 from normcraft.trainers.objective import Objective
 from normcraft.trainers.serves import why_not
-from normcraft.trainers.trainer import Trainer
+from normcraft.trainers.trainer import Trainer, Weights
 
 __all__ = ["TRAINERS", "choose_trainer", "make_trainer"]
 
@@ -52,7 +52,7 @@ def make_trainer(
     model: keras.Model,
     objective: Objective,
     *,
-    initial: str,
+    initial: Weights | None,
     speeds: Mapping[str, Mapping[str, float]],
     together: int = 1,
     strands: int = 1,
@@ -63,7 +63,7 @@ def make_trainer(
         spec: One of its trials.
         model: The arm's compiled model.
         objective: The metric that judges.
-        initial: `"reinitialize"` or `"keep"`.
+        initial: Values of the model's variables to begin with; None draws them from the seed.
         speeds: What `measure_speeds` gave.
         together: How many trials the fused trainer trains at once.
         strands: In how many programs side by side.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -11,6 +13,7 @@ import numpy as np
 from normcraft.surgery import StatisticsProbe, site_seed
 from normcraft.surgery.probe import even_batch_size
 from normcraft.trainers.objective import Objective
+from normcraft.trainers.optimizer import changes_weights
 from normcraft.trainers.randomness import kept_stream, stream_seeder
 from normcraft.trainers.trainer import (
     ACTIVATION_SAMPLES,
@@ -18,6 +21,7 @@ from normcraft.trainers.trainer import (
     Summaries,
     Trainer,
     Trials,
+    Weights,
     activation_tensors,
 )
 
@@ -37,11 +41,11 @@ class FitTrainer(Trainer):
     Args:
         model: The arm's compiled model; it belongs to the trainer from now on.
         objective: The metric that judges.
-        initial: `"reinitialize"` draws weights from the seed; `"keep"` begins with the model's.
+        initial: Values of the model's variables to begin with; None draws them from the seed.
     """
 
     def __init__(
-        self, model: keras.Model, objective: Objective, *, initial: str = "reinitialize"
+        self, model: keras.Model, objective: Objective, *, initial: Weights | None = None
     ) -> None:
         super().__init__(model, objective, initial=initial)
         self._statistics = StatisticsProbe(model)
@@ -62,7 +66,7 @@ class FitTrainer(Trainer):
         for key, generator in self._generators:
             generator.assign([site_seed(seed, "dropout", key, epoch), 0])
         batches = next(self._batches)
-        with kept_stream():
+        with kept_stream(), _unfinished(self.model.optimizer):
             history = self.model.fit(
                 **batches,
                 epochs=1,
@@ -77,11 +81,13 @@ class FitTrainer(Trainer):
         size = even_batch_size(len(keras.tree.flatten(x)[0]))
         return [self.model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True)]
 
-    def _reestimate(self, trials: Trials) -> bool:
+    def _complete(self, trials: Trials) -> bool:
         spec, data = trials[0]
+        optimizer = self.model.optimizer
+        optimizer.finalize_variable_values(self.model.trainable_variables)
         if self._statistics.num_layers:
             self._statistics.update(data.inputs(spec))
-        return bool(self._statistics.num_layers)
+        return bool(self._statistics.num_layers) or changes_weights(optimizer)
 
     def _activations(self, trials: Trials) -> list[Summaries]:
         if self._probe is None:
@@ -92,6 +98,16 @@ class FitTrainer(Trainer):
 
     def _bring(self, index: int) -> None:
         pass  # the model has the weights of the one trial that there is
+
+
+@contextmanager
+def _unfinished(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    # What an optimizer puts in place when `fit` ends it is to put there after the last epoch alone.
+    object.__setattr__(optimizer, "finalize_variable_values", lambda variables: None)
+    try:
+        yield
+    finally:
+        object.__delattr__(optimizer, "finalize_variable_values")
 
 
 def _summary(value: Array) -> dict[str, float]:

@@ -8,6 +8,7 @@ import keras
 
 from normcraft._core.keras_private import learning_rate_source
 from normcraft.data import Dataset
+from normcraft.trainers.optimizer import changes_weights
 
 __all__ = ["why_not"]
 
@@ -40,10 +41,9 @@ def _reasons(model: keras.Model) -> Iterator[str]:
             yield f"{type(model).__name__} has a {name} of its own"
     if model.run_eagerly or not model.jit_compile:
         yield "the model was compiled not to be compiled (run_eagerly, jit_compile)"
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if optimizer.use_ema:
-        yield "its optimizer averages the weights, which `fit` puts in place when it ends"
-    source = learning_rate_source(optimizer)
+    if changes_weights(model.optimizer):
+        yield "its optimizer puts other weights in place when `fit` ends, such as their averages"
+    source = learning_rate_source(model.optimizer)
     known = isinstance(source, keras.Variable | keras.optimizers.schedules.LearningRateSchedule)
     if isinstance(source, Callable) and not known:  # type: ignore[arg-type]
         yield "its learning rate is a Python function"

@@ -21,9 +21,10 @@ from normcraft.trainers.optimizer import ReusableOptimizer
 from normcraft.trainers.provenance import machine, versions
 from normcraft.trainers.trial_data import TrialData
 
-__all__ = ["Logs", "Summaries", "Trainer", "Trial", "Trials", "activation_tensors"]
+__all__ = ["Logs", "Summaries", "Trainer", "Trial", "Trials", "Weights", "activation_tensors"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Weights = Sequence[Array]
 Logs = dict[str, Any]
 Summaries = Mapping[str, Mapping[str, float]]  # mean, std and the share of zeros
 OnEpoch = Callable[[TrialSpec, int], None]
@@ -60,7 +61,7 @@ class Trainer(ABC):
     Args:
         model: The arm's compiled model; it belongs to the trainer from now on.
         objective: The metric that judges.
-        initial: `"reinitialize"` draws weights from the seed; `"keep"` begins with the model's.
+        initial: Values of the model's variables to begin with; None draws them from the seed.
     """
 
     RATE_IS_DATA = False
@@ -68,11 +69,11 @@ class Trainer(ABC):
     strands = 1
 
     def __init__(
-        self, model: keras.Model, objective: Objective, *, initial: str = "reinitialize"
+        self, model: keras.Model, objective: Objective, *, initial: Weights | None = None
     ) -> None:
         self.model = model
         self._objective = objective
-        self._kept = _values(model) if initial == "keep" else None
+        self._initial = initial
         self._drawing = Drawing(model)
         self._optimizer = ReusableOptimizer(model, factors=self.RATE_IS_DATA)
         self._generators = _random_generators(model)
@@ -91,8 +92,11 @@ class Trainer(ABC):
         """Loss and metrics on the `"validation"` or the `"test"` data, of each trial."""
 
     @abstractmethod
-    def _reestimate(self, trials: Trials) -> bool:
-        """Re-estimates the statistics of normalization; False where the model has none."""
+    def _complete(self, trials: Trials) -> bool:
+        """Puts in place what is judged: averaged weights, re-estimated statistics of normalization.
+
+        Returns False where the model has neither.
+        """
 
     @abstractmethod
     def _activations(self, trials: Trials) -> list[Summaries]:
@@ -162,14 +166,13 @@ class Trainer(ABC):
         """The trials that are to be trained first, at once.
 
         Args:
-            waiting: Trials of one arm; sorted by learning rate where each is another program.
+            waiting: Trials of one arm, in the order in which they are to be trained.
 
         Returns:
-            No more than `together`.
+            No more than `together`; those of one learning rate where each is another program.
         """
         if self._optimizer.rate_is_data:
             return waiting[: self.together]
-        waiting.sort(key=lambda spec: spec.learning_rate)
         alike = takewhile(lambda one: one.learning_rate == waiting[0].learning_rate, waiting)
         return list(islice(alike, self.together))
 
@@ -205,8 +208,8 @@ class Trainer(ABC):
     def _write(self, path: Path) -> None:
         self.model.save(path)
 
-    def _initial_weights(self, seed: int) -> list[Array]:
-        return self._kept or self._drawing.weights(seed)
+    def _initial_weights(self, seed: int) -> Weights:
+        return self._drawing.weights(seed) if self._initial is None else self._initial
 
     def _chance(self, index: int, trial: Trial) -> float | None:
         if self._objective.metric == "loss":
@@ -253,7 +256,7 @@ class Trainer(ABC):
         if all(map(_has_diverged, curves)):
             return [_diverged_in(curve) for curve in curves]
         scores = [(curve[-1].validation_loss, curve[-1].validation_score) for curve in curves]
-        if self._reestimate(trials):
+        if self._complete(trials):
             scores = self._scores("validation", trials)
         tested: Scores = [(None, None)] * len(trials)
         if "test" in trials[0].data.judging_parts:
@@ -277,10 +280,6 @@ def activation_tensors(model: keras.Model) -> dict[str, Any]:
         Symbolic tensors by name of the layer.
     """
     return {layer.name: layer.output for layer in model.layers if activation_name(layer)}
-
-
-def _values(model: keras.Model) -> list[Array]:
-    return [np.array(keras.ops.convert_to_numpy(v)) for v in model.variables]
 
 
 def _finite(value: Any) -> float | None:

@@ -32,7 +32,7 @@ def worker_of(digits, tmp_path, order):
     objective = find_objective(model, digits.x_train[:8], digits.y_train[:8])
     models = {arm: place(model, arm).model for arm in ARMS}
     candidates = Candidates(tmp_path, 1)
-    parts = MakeWorker(models, digits, objective, "reinitialize", candidates, order=order)
+    parts = MakeWorker(models, digits, objective, {}, candidates, order=order)
     return parts(lambda spec, epoch: None)
 
 

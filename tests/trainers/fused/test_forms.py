@@ -122,6 +122,8 @@ def test_what_has_no_form_is_left_to_the_library():
     model = keras.Model(inputs, [shared(x), shared(inputs)])
     assert places(model, 2) == []
     assert left_to_library(model, [])
+    steps = layers.TimeDistributed(layers.Conv2D(2, 3), name="steps")(keras.Input((2, 8, 8, 1)))
+    assert left_to_library(keras.Model(steps._keras_history.operation.input, steps), [])
 
 
 def test_a_layer_that_also_meets_an_open_shape_is_left_to_the_library():
@@ -230,3 +232,29 @@ def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     model = model_of(layers.MaxPooling2D(2), (4, 4, 1))
     assert measure_speeds([model], [2])
+
+
+@pytest.mark.parametrize("make", [layers.Conv1D, layers.Conv2D, layers.Conv3D])
+def test_a_form_takes_the_place_of_what_the_layer_calls(make, monkeypatch):
+    layer = make(2, 2)
+    shape = (4,) * layer.rank + (1,)
+    (place,) = places(model_of(layer, shape), 2)
+    monkeypatch.setattr(
+        place.convolution, "form", lambda names: lambda x, w: pytest.fail("it is called")
+    )
+    with (
+        in_forms([(layer, place.attribute, place.form(next(choices(place))))]),
+        pytest.raises(pytest.fail.Exception, match="it is called"),
+    ):
+        layer(np.zeros((2, *shape), "float32"))
+
+
+@on_processor
+def test_large_batches_of_judging_have_no_patches_that_memory_could_not_hold():
+    (place,) = places(model_of(layers.Conv2D(4, 3, padding="same"), (56, 56, 64)), 32)
+    assert "product" in place.names["forward"]
+    judging = place.judging
+    assert judging.names == {"forward": ["library", "padded library"]}
+    assert judging.usual(alone=False) == {"forward": "library"}, "its input is the model's"
+    speeds = {judging.key: {"forward: library": 1.0, "forward: padded library": 2.0}}
+    assert fastest(judging, speeds, together=2)

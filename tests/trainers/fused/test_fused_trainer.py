@@ -42,9 +42,7 @@ def speeds():
 @on_processor
 @pytest.mark.parametrize("steps", [10, None])
 def test_a_trial_is_that_of_fit(digits, speeds, steps):
-    fused, fit = trainers(
-        recipes.digits_cnn(), digits, "before_activation", speeds=speeds, initial="reinitialize"
-    )
+    fused, fit = trainers(recipes.digits_cnn(), digits, "before_activation", speeds=speeds)
     assert not fused._convolves
     assert len(fused._chosen) == 7
     spec = spec_of("a", steps_per_epoch=steps, epochs=2 if steps else 1, rate=1e-3)
@@ -194,7 +192,7 @@ def test_in_mixed_precision(digits, policy):
 
 def test_it_begins_with_the_weights_that_are_kept(digits):
     model = small_model()
-    fused, fit = trainers(model, digits, initial="keep")
+    fused, fit = trainers(model, digits, keep=True)
     spec, data = spec_of("a", initial="digest"), TrialData.of_seed(digits, 0)
     first = fused.train(spec, data)
     assert_alike(first, fit.train(spec, data))
@@ -267,3 +265,62 @@ def test_what_is_saved_is_a_plain_model_with_the_trained_weights(digits, speeds,
     assert values["loss"] == pytest.approx(record.loss, rel=1e-4)
     kernel = loaded.get_layer("conv1").kernel
     np.testing.assert_array_equal(kernel, fused.model.get_layer("conv1").kernel)
+
+
+def test_statistics_behind_a_depthwise_convolution_are_those_of_the_trained_kernel(digits):
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.DepthwiseConv2D(3, depth_multiplier=4, use_bias=False, name="depthwise"),
+            layers.BatchNormalization(name="normalization"),
+            layers.ReLU(name="relu"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(10, "softmax", name="head"),
+        ]
+    )
+    fused, fit = trainers(model, digits, speeds=ours_are_faster(model))
+    spec, data = spec_of("a", seed=1, rate=0.03), TrialData.of_seed(digits, 1)
+    assert_alike(*(one.train(spec, data) for one in (fused, fit)))
+
+
+@keras.saving.register_keras_serializable("normcraft.tests")
+def never_nine(y, prediction):
+    loss = keras.losses.sparse_categorical_crossentropy(y, prediction)
+    return keras.ops.where(keras.ops.squeeze(y) == 9, np.inf, loss)
+
+
+@pytest.mark.parametrize("convolves", [False, True])
+def test_scores_are_of_all_samples_though_some_have_no_loss(digits, convolves):
+    x, y = digits.x_train, digits.y_train
+    few, nine = np.flatnonzero(y != 9), np.flatnonzero(y == 9)[:1]
+    order = np.concatenate([nine, few[600:]])
+    data = from_arrays(
+        x[few[:300]], y[few[:300]], validation_data=(x[few[300:600]], y[few[300:600]]),
+        test_data=(x[order], y[order]),
+    )  # fmt: skip
+    model = recipes.digits_cnn() if convolves else small_model()
+    model.compile("adam", never_nine, metrics=["accuracy"])
+    fused, fit = trainers(model, data)
+    assert fused._convolves == convolves
+    spec, trial = replace(spec_of("a"), steps_per_epoch=5), TrialData.of_seed(data, 0)
+    ours, theirs = (one.train(spec, trial) for one in (fused, fit))
+    assert ours.test_score == pytest.approx(theirs.test_score, abs=2 / len(order))
+    assert ours.test_score > 0.2
+
+
+def test_an_optimizer_that_begins_at_the_weights_begins_at_those_that_were_drawn(digits):
+    if not hasattr(keras.optimizers, "ScheduleFreeAdamW"):
+        pytest.skip("this Keras has none")
+    model = small_model()
+    model.compile(
+        keras.optimizers.ScheduleFreeAdamW(1e-3),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    fused, fit = trainers(model, digits)
+    for seed in (0, 1):
+        spec, data = spec_of("a", seed=seed, rate=1e-3), TrialData.of_seed(digits, seed)
+        assert_alike(*(one.train(spec, data) for one in (fused, fit)))
+        drawn = fused._initial_weights(seed)[0]
+        kernel = np.asarray(fused.model.get_layer("hidden").kernel)
+        assert abs(kernel - drawn).max() < 0.05, "twenty steps away from what was drawn"

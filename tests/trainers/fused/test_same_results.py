@@ -21,7 +21,7 @@ from normcraft import recipes
 from normcraft.data import from_arrays, load_dataset
 from normcraft.studies.summarize import summarize
 from normcraft.trainers import FitTrainer, TrialData
-from normcraft.trainers.optimizer import initial_learning_rate
+from normcraft.trainers.optimizer import learning_rate_of
 from trials import ours_are_faster, spec_of, trainers
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is JAX's trainer")
@@ -69,7 +69,7 @@ def sides(build, placement, optimizer):
 
 def curve(trainer, data, seed, epochs, **changes):
     """Logarithms of the losses, so that they are looked at alike where they are large or small."""
-    rate = initial_learning_rate(trainer.model.optimizer)
+    rate = learning_rate_of(trainer.model.optimizer)
     spec = spec_of("a", seed=seed, rate=rate, epochs=epochs, steps_per_epoch=None)
     record = trainer.train(replace(spec, **changes), TrialData.of_seed(data, seed))
     assert record.outcome == "finished"

@@ -14,7 +14,7 @@ pytest.importorskip("jax")
 
 from normcraft.data import from_arrays
 from normcraft.trainers import TrialData, choose_trainer
-from normcraft.trainers.optimizer import initial_learning_rate
+from normcraft.trainers.optimizer import learning_rate_of
 from trials import assert_alike, ours_are_faster, spec_of, trainers
 
 pytestmark = [
@@ -215,7 +215,7 @@ def test_a_trial_is_that_of_fit(name):
     assert choose_trainer("auto", [model], data) == ("fused", None)
     both = trainers(model, data, speeds=ours_are_faster(model, BATCH), batch_size=BATCH)
     # Another rate than that of the model, which a schedule is scaled to.
-    rate = 2 * initial_learning_rate(model.optimizer)
+    rate = 2 * learning_rate_of(model.optimizer)
     spec = spec_of("a", rate=rate, batch_size=BATCH, steps_per_epoch=None)
     trial = TrialData.of_seed(data, 0)
     assert len(trial.rows) % BATCH == 1

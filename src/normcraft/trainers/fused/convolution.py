@@ -18,7 +18,7 @@ from jax import lax
 
 from normcraft.trainers.fused.device import on_cpu
 
-__all__ = ["Convolution", "sum_of_shifts"]
+__all__ = ["LARGEST", "Convolution", "sum_of_shifts", "whole_call"]
 
 LARGEST = 1 << 28  # bytes of the patches of a batch
 TURNED = 16  # parts of a batch, so that its turned patches stay in the cache
@@ -40,7 +40,8 @@ class Convolution:
     Attributes:
         parts: The forms of `"forward"` (x, W), `"inputs"` (W, D) and `"kernel"` (x, D) by name.
         shapes: Shapes of the two arrays that each takes.
-        patches: Bytes that the patches of a batch take.
+        patches: Bytes that the patches of a batch take; on a CPU the value of a convolution with
+            more than 256 MiB is left to the library.
     """
 
     def __init__(self, layer: Any, shape: tuple[int, ...]) -> None:
@@ -59,6 +60,8 @@ class Convolution:
             self.parts["forward"] |= {"library": self._library, "padded library": self._padded}
             if set(layer.strides) == {1}:
                 self.parts["inputs"]["library"] = self._turned_around
+            if self.patches > LARGEST and on_cpu():
+                del self.parts["forward"]["product"]
             if layer.compute_dtype == "float32":  # what adds up parts needs the digits
                 self.parts["kernel"]["turned products"] = self._turned_products
 
@@ -189,16 +192,32 @@ def sum_of_shifts(layer: Any, shape: tuple[int, ...]) -> Callable[..., Any] | No
         return None
     windows = _Windows(layer, shape)
 
-    def call(inputs: Any) -> Any:
-        kernel = jnp.asarray(keras.ops.convert_to_tensor(layer.kernel))
+    def convolve(inputs: Any, kernel: Any) -> Any:
+        kernel = jnp.asarray(keras.ops.convert_to_tensor(kernel))
         weights = kernel.reshape(-1, *kernel.shape[-2:])
         parts = windows.of(windows.padded(jnp.asarray(inputs, kernel.dtype)))
         if layer.depth_multiplier == 1:
-            result = sum(part * weight[:, 0] for part, weight in zip(parts, weights, strict=True))
-        else:
-            pairs = zip(parts, weights, strict=True)
-            result = sum(part[..., None] * weight for part, weight in pairs)
-            result = result.reshape(*result.shape[:-2], -1)
+            return sum(part * weight[:, 0] for part, weight in zip(parts, weights, strict=True))
+        pairs = zip(parts, weights, strict=True)
+        result = sum(part[..., None] * weight for part, weight in pairs)
+        return result.reshape(*result.shape[:-2], -1)
+
+    return whole_call(layer, convolve)
+
+
+def whole_call(layer: Any, convolve: Part) -> Callable[[Any], Any]:
+    """What a convolution does to its inputs, its bias and activation included.
+
+    Args:
+        layer: The layer, channels last.
+        convolve: From inputs and kernel to the result without both.
+
+    Returns:
+        What takes the place of `layer.call`.
+    """
+
+    def call(inputs: Any) -> Any:
+        result = convolve(inputs, layer.kernel)
         result = result if layer.bias is None else result + jnp.asarray(layer.bias)
         return result if layer.activation is None else layer.activation(result)
 

@@ -10,15 +10,17 @@ from typing import Any
 import keras
 from keras import layers
 
+from normcraft._core.keras_private import sublayers
 from normcraft.graph import LayerGraph
 from normcraft.surgery.probe import BATCH_SIZE
-from normcraft.trainers.fused.convolution import Convolution, sum_of_shifts
+from normcraft.trainers.fused.convolution import Convolution, sum_of_shifts, whole_call
 from normcraft.trainers.fused.device import on_cpu
 from normcraft.trainers.fused.normalization import by_sums
 from normcraft.trainers.fused.pooling import by_comparison, by_mean
 
 __all__ = [
     "LIBRARY",
+    "PRODUCT",
     "Chosen",
     "Form",
     "Place",
@@ -77,8 +79,9 @@ class Place:
 
     @property
     def attribute(self) -> str:
-        """What a form takes the place of."""
-        return "call" if self.convolution is None else "convolution_op"
+        """What a form takes the place of; Keras's `Conv1D` does not call its `convolution_op`."""
+        is_called = self.convolution is None or isinstance(self.layer, layers.Conv1D)
+        return "call" if is_called else "convolution_op"
 
     @property
     def key(self) -> str:
@@ -150,7 +153,9 @@ class Place:
         """
         if self.convolution is None:
             return self.own.get(names["layer"])
-        return self.convolution.form({**dict.fromkeys(self.convolution.parts, PRODUCT), **names})
+        names = {**dict.fromkeys(self.convolution.parts, PRODUCT), **names}
+        form = self.convolution.form(names)
+        return form if self.attribute == "convolution_op" else whole_call(self.layer, form)
 
 
 def places(model: keras.Model, batch_size: int) -> list[Place]:
@@ -230,8 +235,14 @@ def left_to_library(model: keras.Model, chosen: Chosen) -> bool:
         True where there is one.
     """
     ours = {id(layer) for layer, _, _ in chosen}
-    calls = LayerGraph.read(model).calls
-    return any("conv" in type(c.layer).__name__.lower() and id(c.layer) not in ours for c in calls)
+    called = [part for call in LayerGraph.read(model).calls for part in _within(call.layer)]
+    return any("conv" in type(part).__name__.lower() and id(part) not in ours for part in called)
+
+
+def _within(operation: Any) -> list[Any]:
+    # What a wrapper wraps too; operations that are no layers stand alone.
+    is_layer = isinstance(operation, keras.layers.Layer)
+    return sublayers(operation) if is_layer else [operation]
 
 
 @contextmanager

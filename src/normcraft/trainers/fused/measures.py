@@ -133,8 +133,9 @@ class Measures:
         return found
 
     def _moments_of_batch(self, values: list[Any], x: Any, some: Any) -> list[Any]:
-        copies = [copy for _, copy in self._links]
-        pairs = list(zip(copies, values, strict=True))
+        # Forms read the variables of the layer that they were made for, which is not the copy.
+        linked = zip(self._links, values, strict=True)
+        pairs = [(variable, value) for link, value in linked for variable in link]
         with in_forms(self._chosen), keras.StatelessScope(state_mapping=pairs):
             return self._probe.traced(take(x, some))
 

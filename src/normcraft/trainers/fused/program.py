@@ -76,11 +76,9 @@ class Program:
         model.reset_metrics()
         fresh = [np.array(variable.value) for variable in model.metrics_variables]
         self._fresh = joined([fresh] * lanes)
-        how: dict[str, Any] = {"lanes": lanes, "convolves": convolves}
-        through: Callable[..., Through] = partial(step_by_step, **how)
-        if loops(convolves=convolves):
-            through = partial(in_loops, total=_loss_total(model), **how)
-        self._train = through(self._train_step, gives_up=(0,))
+        way: Callable[..., Through] = in_loops if loops(convolves=convolves) else step_by_step
+        through = partial(way, lanes=lanes, convolves=convolves)
+        self._train = through(self._train_step, gives_up=(0,), total=_loss_total(model))
         self._test = through(self._test_step, gives_up=())
         self._finish = Shared(in_lanes(self._logs, lanes, (0,)), alike=1, seldom=True)
 

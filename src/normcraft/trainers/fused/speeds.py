@@ -19,8 +19,18 @@ from jax import lax
 
 from normcraft._core.cache import cache_folder, read_cache, write_cache
 from normcraft._core.cores import num_cores
+from normcraft.trainers.fused.convolution import LARGEST
 from normcraft.trainers.fused.device import on_cpu
-from normcraft.trainers.fused.forms import Chosen, Form, Place, in_forms, judged, places
+from normcraft.trainers.fused.forms import (
+    LIBRARY,
+    PRODUCT,
+    Chosen,
+    Form,
+    Place,
+    in_forms,
+    judged,
+    places,
+)
 from normcraft.trainers.fused.strands import Stopped, side_by_side
 
 __all__ = ["Speeds", "chosen", "fastest", "measure_speeds"]
@@ -92,7 +102,8 @@ def fastest(place: Place, speeds: Speeds, *, together: int = 1) -> Form | None:
         place: The place.
         speeds: What was measured.
         together: How many trials one program trains; with several, convolutions are products, as
-            the library is slow at kernels that differ from trial to trial.
+            the library is slow at kernels that differ from trial to trial, but for those of judging
+            whose patches a processor's memory might not hold.
 
     Returns:
         A form of our own; None where the library's is fastest, or there is a choice of which
@@ -104,7 +115,10 @@ def fastest(place: Place, speeds: Speeds, *, together: int = 1) -> Form | None:
     if times is None:
         return None
     if together > 1 and place.convolution is not None:
-        return place.form(dict.fromkeys(place.names, "product"))
+        size = together * place.convolution.patches
+        wanted = LIBRARY if place.judges and on_cpu() and size > LARGEST else PRODUCT
+        names = place.names.items()
+        return place.form({part: wanted if wanted in some else some[0] for part, some in names})
     return place.form(
         {
             part: min(names, key=partial(_time_of, times, part))

@@ -26,7 +26,8 @@ Carry = tuple[list[Any], ...]
 Step = Callable[[Carry, Any, Any], Carry]
 Done = tuple[Carry, bool]  # what is carried on, and whether anything is to follow
 SECONDS = 1.0  # that a program may run before Python, and Ctrl-C, have their turn
-FIRST = 64  # steps of the first run, whose speed is not known yet
+LOOK = 64  # steps, one program each, after which it is seen whether any loss is finite
+GROWTH = 8  # times as many steps as before a program may take at the most
 
 
 class Through(NamedTuple):
@@ -55,7 +56,14 @@ def loops(*, convolves: bool) -> bool:
     return not (convolves and on_cpu())
 
 
-def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int, convolves: bool) -> Through:
+def step_by_step(
+    step: Step,
+    gives_up: tuple[int, ...],
+    *,
+    lanes: int,
+    convolves: bool,
+    total: int | None = None,
+) -> Through:
     """A program for each step.
 
     Args:
@@ -63,6 +71,8 @@ def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int, convolves
         gives_up: (0,) where what is carried is used up, else ().
         lanes: How many trials it is done for.
         convolves: Whether convolutions are left to the library.
+        total: Index of the sum of the losses in the last list that is carried; it ends early where
+            none is finite any more. None to go through all batches.
 
     Returns:
         The way.
@@ -71,10 +81,13 @@ def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int, convolves
     one = Shared(each, alike=2, convolves=convolves, donate_argnums=gives_up)
 
     def part(carry: Carry, factor: Any, chunk: Chunk, most: int | None, stopped: Stopped) -> Done:
-        for some in takewhile(lambda _: not stopped(), islice(chunk.rows.each(), most)):
+        batches = takewhile(lambda _: not stopped(), islice(chunk.rows.each(), most))
+        for number, some in enumerate(batches, 1):
             carry = one(carry, factor, chunk.data, some)
+            if number % LOOK == 0 and _is_over(carry, total):
+                return carry, False
         jax.block_until_ready(carry)
-        return carry, not stopped()
+        return carry, not (stopped() or _is_over(carry, total))
 
     def needed(carry: Carry, factor: Any, chunk: Chunk) -> list[Needed]:
         (data, rows), rest = chunk, [chunk.rows.rest] * bool(chunk.rows.rest.size)
@@ -85,16 +98,22 @@ def step_by_step(step: Step, gives_up: tuple[int, ...], *, lanes: int, convolves
 
 
 def in_loops(
-    step: Step, gives_up: tuple[int, ...], *, lanes: int, convolves: bool, total: int
+    step: Step,
+    gives_up: tuple[int, ...],
+    *,
+    lanes: int,
+    convolves: bool,
+    total: int | None = None,
 ) -> Through:
-    """A program for about a second of steps; it ends early where no loss is finite any more.
+    """A program for about a second of steps.
 
     Args:
         step: From what a trial carries, a factor and a batch to what it carries on.
         gives_up: (0,) where what is carried is used up, else ().
         lanes: How many trials it is done for.
         convolves: Whether convolutions are left to the library.
-        total: Index of the sum of the losses in the last list that is carried.
+        total: Index of the sum of the losses in the last list that is carried; it ends early where
+            none is finite any more. None to go through all batches.
 
     Returns:
         The way.
@@ -104,7 +123,8 @@ def in_loops(
     def steps(carry: Carry, factor: Any, data: Any, batches: Any, begin: Any, end: Any) -> Carry:
         def unfinished(loop: tuple[Any, Carry]) -> Any:
             index, (*_, metrics) = loop
-            return (index < end) & jnp.isfinite(metrics[total]).any()
+            more = index < end
+            return more if total is None else more & jnp.isfinite(metrics[total]).any()
 
         def advance(loop: tuple[Any, Carry]) -> tuple[Any, Carry]:
             index, carry = loop
@@ -126,7 +146,8 @@ def in_loops(
             end = min(begin + pace.steps, last)
             started = time.perf_counter()
             carry = many(carry, factor, data, batches, np.int32(begin), np.int32(end))
-            if stopped() or not np.isfinite(carry[-1][total]).any():
+            jax.block_until_ready(carry)
+            if stopped() or _is_over(carry, total):
                 return carry, False
             pace.took(end - begin, time.perf_counter() - started)
             begin = end
@@ -145,6 +166,10 @@ def in_loops(
         return found
 
     return Through(_chunk_by_chunk(part), needed)
+
+
+def _is_over(carry: Carry, total: int | None) -> bool:
+    return total is not None and not np.isfinite(carry[-1][total]).any()
 
 
 def _chunk_by_chunk(part: Callable[..., Done]) -> Callable[..., Carry]:
@@ -174,13 +199,11 @@ def _batch_of_each(step: Step, lanes: int) -> Callable[..., Carry]:
 
 
 class _Pace:
-    # How many steps take about a second. The first run compiles, and tells nothing; what a thread
-    # tells that waited for it is mended by the next.
+    # How many steps take about a second. Nothing is known of the first; what a thread tells that
+    # waited while another compiled is mended by the next.
     def __init__(self) -> None:
-        self.steps = FIRST
-        self._compiled = False
+        self.steps = 1
 
     def took(self, steps: int, seconds: float) -> None:
-        if self._compiled:
-            self.steps = max(1, int(SECONDS * steps / max(seconds, 1e-6)))
-        self._compiled = True
+        wanted = int(SECONDS * steps / max(seconds, 1e-6))
+        self.steps = max(1, min(wanted, GROWTH * self.steps))

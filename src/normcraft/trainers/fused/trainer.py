@@ -42,6 +42,7 @@ from normcraft.trainers.trainer import (
     Trainer,
     Trial,
     Trials,
+    Weights,
 )
 from normcraft.trainers.trial_data import TrialData
 
@@ -75,7 +76,7 @@ class FusedTrainer(Trainer):
         model: The arm's compiled model; it belongs to the trainer from now on. `why_not` says
             whether it can be served.
         objective: The metric that judges.
-        initial: `"reinitialize"` draws weights from the seed; `"keep"` begins with the model's.
+        initial: Values of the model's variables to begin with; None draws them from the seed.
         batch_size: Samples a step.
         together: How many trials it trains at once.
         strands: In how many programs side by side, a thread each; the others share one program.
@@ -89,7 +90,7 @@ class FusedTrainer(Trainer):
         model: keras.Model,
         objective: Objective,
         *,
-        initial: str = "reinitialize",
+        initial: Weights | None = None,
         batch_size: int = 32,
         together: int = 1,
         strands: int = 1,
@@ -155,7 +156,8 @@ class FusedTrainer(Trainer):
             self._compile(strand)
 
     def _compile(self, strand: Strand) -> None:
-        scores = self._score_of.build(*constant_predictions(self.model, strand.trials[0].data))
+        constant = constant_predictions(self.model, strand.trials[0].data)
+        scores = self._score_of.build(constant.labels, constant.predictions)
         if strand.supply.is_held:
             compile_all([*self._needed(strand), scores])
 
@@ -211,15 +213,20 @@ class FusedTrainer(Trainer):
         return max(1, device_memory() // 2 // max(1, int(each)))
 
     def _begin(self, trials: Trials) -> None:
+        if not self._optimizer.rate_is_data:
+            self._join()  # the optimizer that it compiles may be another one soon
         self._strands = [
             self._strand(trials[start : start + self._lanes])
             for start in range(0, len(trials), self._lanes)
         ]
+        self._join()
+        if self._optimizer_of_program is not self.model.optimizer:
+            self._compile(self._strands[0])
+
+    def _join(self) -> None:
         if self._ahead is not None:
             self._ahead.join()
             self._ahead = None
-        if self._optimizer_of_program is not self.model.optimizer:
-            self._compile(self._strands[0])
 
     def _strand(self, trials: Trials) -> Strand:
         for variable, value in self._undrawn:
@@ -231,13 +238,14 @@ class FusedTrainer(Trainer):
         supply = Supply(self._full([*trials]))
         return Strand(trials, supply, joined(states), np.array(factors, "float32"))
 
-    def _begun(self, rate: float, weights: list[Array]) -> tuple[State, float]:
+    def _begun(self, rate: float, weights: Weights) -> tuple[State, float]:
         # Not by way of the model's variables, which the device holds.
         of = dict(zip(map(id, self.model.variables), weights, strict=True))
-        trainable, non_trainable, _ = self._variables()
+        trainable, non_trainable = ([of[id(v)] for v in some] for some in self._variables()[:2])
         optimizer, factor = self._optimizer_begun(rate)
-        state = [of[id(v)] for v in trainable], [of[id(v)] for v in non_trainable], optimizer
-        return State(*state), factor
+        for number, copied in self._optimizer.copies.items():
+            optimizer[number] = trainable[copied]
+        return State(trainable, non_trainable, optimizer), factor
 
     def _optimizer_begun(self, rate: float) -> tuple[list[Array], float]:
         begun = self._optimizers.get(rate)
@@ -245,7 +253,7 @@ class FusedTrainer(Trainer):
             factor = self._optimizer.reset(rate)
             values = [np.array(v.value) for v in self.model.optimizer.variables]
             begun = self._optimizers[rate] = self.model.optimizer, values, factor
-        return begun[1:]
+        return [*begun[1]], begun[2]
 
     def _variables(self) -> tuple[list[Any], list[Any], list[Any]]:
         model = self.model
@@ -298,7 +306,7 @@ class FusedTrainer(Trainer):
 
         return self._of_all(evaluate)
 
-    def _reestimate(self, trials: Trials) -> bool:
+    def _complete(self, trials: Trials) -> bool:
         del trials
         if not self._measures.layers:
             return False
