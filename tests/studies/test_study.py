@@ -135,14 +135,54 @@ def test_a_crash_in_one_arm_is_a_record_and_takes_its_seed_out(model, digits, tm
 def test_the_best_model_is_that_of_the_best_seed(model, digits, tmp_path):
     with Store(tmp_path / "s.db") as store:
         result = study_of(model, digits).run(store)
-    own = [r for r in result.records if r.spec.arm == "none"]
-    best = max(own, key=lambda record: record.score)
-    loaded = keras.saving.load_model(result.best_models["none"])
+    own = [record for record in result.records if record.spec.arm == "none"]
+    assert_best(result.best_models["none"], own, digits)
+
+
+def assert_best(path, records, digits):
+    """In the file is the model of the best of an arm's trials."""
     from normcraft.trainers import TrialData
 
+    best = max(records, key=lambda record: record.score)
     data = TrialData.of_seed(digits, best.spec.seed)
+    loaded = keras.saving.load_model(path)
     values = loaded.evaluate(data.x_validation, data.y_validation, verbose=0, return_dict=True)
     assert values["accuracy"] == pytest.approx(best.score, abs=1e-6)
+
+
+def one_placement(model, digits, *, seeds, **factors) -> Study:
+    grid = Grid(placements=("before_activation",), learning_rates=(0.01,), **factors)
+    return Study(model, digits, grid=grid, budget=Budget(seeds, epochs=1, steps_per_epoch=3))
+
+
+@pytest.mark.parametrize(
+    ("factors", "name"),
+    [
+        ({"kinds": ("batch", "layer")}, "before_activation/batch"),
+        ({"batch_sizes": (32, 64)}, "before_activation/batch32"),
+    ],
+)
+def test_an_arm_that_is_renamed_keeps_its_best_model(model, digits, tmp_path, factors, name):
+    with Store(tmp_path / "s.db") as store:
+        first = one_placement(model, digits, seeds=2).run(store)
+        again = Watch()
+        result = one_placement(model, digits, seeds=3, **factors).run(store, progress=again)
+    assert [record.spec.seed for record in again.records if record.spec.arm == name] == [2]
+    assert result.best_models[name] == first.best_models["before_activation"]
+    assert len(set(result.best_models.values())) == 2, "each arm has a file of its own"
+    for arm, path in result.best_models.items():
+        assert_best(path, [record for record in result.records if record.spec.arm == arm], digits)
+
+
+def test_a_best_model_that_was_named_by_a_label_is_found_and_replaced(model, digits, tmp_path):
+    with Store(tmp_path / "s.db") as store:
+        first = one_placement(model, digits, seeds=1).run(store)
+        file = first.best_models["before_activation"]
+        old = file.rename(file.with_name(f"some_label-{file.name.rpartition('-')[2]}"))
+        result = one_placement(model, digits, seeds=4).run(store)
+    assert result.best_models == {"before_activation": old}
+    assert list(old.parent.iterdir()) == [old], "nothing lies there twice"
+    assert_best(old, result.records, digits)
 
 
 def test_the_models_of_the_user_are_untouched(model, digits, tmp_path):

@@ -67,7 +67,7 @@ class BestModels:
 
     Args:
         folder: Where the `.keras` files lie.
-        names: File name, without suffix, by arm.
+        names: File name, without suffix, by arm; what follows its last dash identifies the arm.
         higher_is_better: Direction of the score.
         shortest: Epochs below which the model of a trial is not kept.
     """
@@ -89,7 +89,10 @@ class BestModels:
         Returns:
             Path of a `.keras` file, which exists once a trial of the arm was finished.
         """
-        return self._folder / f"{self._names[arm]}.keras"
+        name = self._names[arm]
+        # The rest may be the arm's label: so were files of older stores named.
+        found = sorted(self._folder.glob(f"*-{name.rpartition('-')[2]}.keras"))
+        return found[0] if found else self._folder / f"{name}.keras"
 
     def begin(self, done: Mapping[str, TrialRecord]) -> Candidates:
         """Takes an earlier run into account, and clears away what one that was killed left.
@@ -102,8 +105,9 @@ class BestModels:
         """
         for stray in self._folder.glob("*.part.keras"):
             stray.unlink()
+        kept = {arm for arm in self._names if self.path(arm).exists()}
         for record in done.values():
-            if self.path(record.spec.arm).exists():
+            if record.spec.arm in kept:
                 self._kept.is_best(record)
         return replace(self._kept, best=dict(self._kept.best))
 

@@ -253,9 +253,10 @@ def file_name(text: str) -> str:
 
 
 def _best_models(study: Study, store: Store) -> BestModels:
-    # More seeds or learning rates go on with the same files; any other study has its own.
+    # More seeds or learning rates go on with the same files, and so does the same arm under another
+    # label, as its records are found under any; any other study has its own.
     names = {
-        spec.arm: f"{file_name(spec.arm)}-{replace(spec, seed=0, learning_rate=0.0).hash[:8]}"
+        spec.arm: f"{_factors(spec)}-{replace(spec, seed=0, learning_rate=0.0).hash[:8]}"
         for spec in study.specs
     }
     return BestModels(
@@ -264,3 +265,7 @@ def _best_models(study: Study, store: Store) -> BestModels:
         higher_is_better=study.objective.higher_is_better,
         shortest=study.budget.epochs,
     )
+
+
+def _factors(spec: TrialSpec) -> str:
+    return file_name("/".join(filter(None, (spec.placement, spec.kind, spec.activation))))
