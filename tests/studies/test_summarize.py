@@ -283,6 +283,24 @@ def test_test_scores_and_scores_as_trained_are_those_of_the_chosen_trials():
     assert found.as_trained_mean is None
 
 
+def test_a_diverged_trial_counts_at_chance_in_the_test_mean_too():
+    records = [
+        replace(one, test_score=one.score - 0.1)
+        for one in trials_of({name: np.full((8, 1), 0.8) for name in ("none", "input")})
+    ]
+    survivor = records[8:][3]
+    diverged = [
+        one if one is survivor else replace(without_result(one, "diverged"), test_score=None)
+        for one in records[8:]
+    ]
+    _, (none, found) = summed([*records[:8], *diverged])
+    assert none.test_mean == pytest.approx(0.7)
+    assert found.mean == pytest.approx((0.8 + 7 * 0.1) / 8)
+    assert found.test_mean == pytest.approx((0.7 + 7 * 0.1) / 8)
+    without = [replace(one, test_score=None) for one in (*records[:8], *diverged)]
+    assert [line.test_mean for line in summed(without)[1]] == [None, None], "no test data"
+
+
 def test_time_of_a_step_is_the_median_over_the_trials_of_the_arm():
     records = trials_of(random_scores("none", "input"))
     times = [3.0, 1.0, 2.0, *[None] * (len(records) - 3)]

@@ -28,7 +28,8 @@ class ArmSummary:
         mean: Mean validation score over seeds, statistics re-estimated, diverged trials at chance.
         interval: 95% interval of `mean`; None below six seeds.
         as_trained_mean: The same mean with statistics as training left them.
-        test_mean: Mean test score; None without test data.
+        test_mean: Mean test score, diverged trials at chance on validation data; None without test
+            data.
         difference: Arm minus baseline, positive is better; None for the baseline.
         difference_interval: Interval of `difference` at the level that decided it; None below six
             pairs or where that level cannot be reached.

@@ -35,10 +35,11 @@ def summarize(
 ) -> tuple[Verdict, tuple[ArmSummary, ...]]:
     """The verdict of a comparison, finished or running, and one summary an arm.
 
-    A diverged trial counts at its chance score. A trial without a result (failed, stopped, not yet
-    run) takes its seed out of every arm, so that all arms are judged on the same seeds; a learning
-    rate that one arm has is expected of all. Of several records of one trial the last counts;
-    records of other arms are ignored. Where learning rates tie, the smallest is chosen.
+    A diverged trial counts at its chance score, which is that on validation data, in the mean of
+    test scores too. A trial without a result (failed, stopped, not yet run) takes its seed out of
+    every arm, so that all arms are judged on the same seeds; a learning rate that one arm has is
+    expected of all. Of several records of one trial the last counts; records of other arms are
+    ignored. Where learning rates tie, the smallest is chosen.
 
     Args:
         arms: The arms that were compared, with distinct names.
@@ -208,7 +209,6 @@ def _summary(
     chosen = table.chosen(arm.name)
     judged = [table.trials[arm.name, *key] for key in zip(table.seeds, chosen, strict=True)]
     as_trained = [result_of(one, as_trained=True) for one in judged]
-    tests = [one.test_score for one in judged if one.test_score is not None]
     return line_of(
         arm,
         own,
@@ -216,7 +216,7 @@ def _summary(
         mean=table.mean(arm.name),
         interval=table.interval(arm.name, level),
         as_trained_mean=fmean(as_trained) if judged and isfinite(sum(as_trained)) else None,
-        test_mean=fmean(tests) if tests else None,
+        test_mean=_test_mean(judged, table.trials),
         difference=comparison.difference if comparison else None,
         difference_interval=comparison.interval if comparison else None,
         p_value=comparison.p_value if comparison else None,
@@ -225,6 +225,16 @@ def _summary(
         by_learning_rate=tuple(zip(table.rates, table.rate_means(arm.name), strict=True)),
         outcome=comparison.outcome if comparison else None,
     )
+
+
+def _test_mean(judged: Sequence[TrialRecord], trials: Trials) -> float | None:
+    # What has no score there diverged, or is not finite on the test data. Chance on them is in no
+    # record: the same constant, that of the training labels, scores about alike on both parts.
+    if all(one.test_score is None for one in trials.values()):
+        return None
+    scores = [one.chance_score if one.test_score is None else one.test_score for one in judged]
+    known = [score for score in scores if score is not None]
+    return fmean(known) if known else None
 
 
 def _share_better(table: _Table, arm: str, baseline: str) -> float:
