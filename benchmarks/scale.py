@@ -229,18 +229,18 @@ class Nothing:
 
     record: TrialRecord
 
-    def __call__(self, on_epoch: Callable[..., None]) -> Callable[..., Iterator[TrialRecord]]:
+    def __call__(self, on_epoch: Callable[..., None]) -> Callable[..., Iterator[list[TrialRecord]]]:
         """Makes it.
 
         Returns:
             A worker.
         """
 
-        def worker(group: tuple[TrialSpec, ...]) -> Iterator[TrialRecord]:
+        def worker(group: tuple[TrialSpec, ...]) -> Iterator[list[TrialRecord]]:
             for spec in group:
                 for epoch in range(spec.epochs):
                     on_epoch(spec, epoch + 1)
-                yield replace(self.record, spec=spec)
+                yield [replace(self.record, spec=spec)]
 
         return worker
 

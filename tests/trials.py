@@ -158,6 +158,11 @@ def fused_trainer(model, data, together=1, strands=1, placement="before_activati
     return FusedTrainer(arm, objective, together=together, strands=strands, speeds=speeds)
 
 
+def trained(worker, group) -> list[TrialRecord]:
+    """The records of a group's trials, in whatever portions they come."""
+    return [record for records in worker(group) for record in records]
+
+
 def trials_of(data, rates, **changes) -> list[Trial]:
     """A trial for each rate, seed by seed."""
     return [

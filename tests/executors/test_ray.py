@@ -156,6 +156,18 @@ def test_after_a_stop_running_trials_finish_and_none_begins(cluster):
     assert 1 <= len(records) <= 2, "the one that was running, and no more"
 
 
+def test_after_a_stop_all_trials_that_are_trained_at_once_finish(cluster):
+    heard = []
+    job = Job(
+        Recipe(at_once=4),
+        [group(*["a/slow"] * 6, seed=seed) for seed in range(2)],
+        workers=1,
+        stopping=lambda: bool(heard),
+        on_epoch=lambda spec, epoch: heard.append(spec),
+    )
+    assert len(list(on_ray.run(job))) == 4
+
+
 def test_a_worker_goes_on_with_the_arms_that_it_knows(cluster):
     groups = [group(f"{arm}/slow", seed=seed) for seed in range(3) for arm in "ab"]
     records = run(groups, workers=2)

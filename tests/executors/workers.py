@@ -15,9 +15,10 @@ from normcraft.records import TrialRecord
 
 @dataclass(frozen=True)
 class Recipe:
-    """Makes a worker whose trials do what their arm's name says."""
+    """Makes a worker whose trials do what their arm's name says, as many at once as it is told."""
 
     on_start: str = ""
+    at_once: int = 1
 
     def __call__(self, on_epoch):
         if self.on_start == "refuses":
@@ -27,14 +28,18 @@ class Recipe:
         act(self.on_start)
 
         def worker(group):
-            for spec in group:
-                act(spec.arm.partition("/")[2])
-                on_epoch(spec, 1)
-                machine = {"process": str(os.getpid()), "core": str(os.sched_getaffinity(0))}
-                machine["threads"] = os.environ["OMP_NUM_THREADS"]
-                yield TrialRecord(spec, "finished", score=float(spec.seed), machine=machine)
+            for first in range(0, len(group), self.at_once):
+                yield [trained(spec, on_epoch) for spec in group[first : first + self.at_once]]
 
         return worker
+
+
+def trained(spec, on_epoch):
+    act(spec.arm.partition("/")[2])
+    on_epoch(spec, 1)
+    machine = {"process": str(os.getpid()), "core": str(os.sched_getaffinity(0))}
+    machine["threads"] = os.environ["OMP_NUM_THREADS"]
+    return TrialRecord(spec, "finished", score=float(spec.seed), machine=machine)
 
 
 def act(what):

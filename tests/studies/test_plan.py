@@ -134,7 +134,7 @@ def test_steps_are_timed_and_nothing_is_trained():
     sizes = {arm.name: 32 for arm in study.arms}
     make = partial(Rehearsal, sizes=sizes, forms=True, steps=True)
     parts = replace(parts, together=8, make=make)
-    (found,) = parts(lambda *_: pytest.fail("trained"))((study.specs[-1],))
+    ((found,),) = parts(lambda *_: pytest.fail("trained"))((study.specs[-1],))
     assert found.seconds
     assert all(0 < seconds < 1 for seconds in found.seconds.values())
 
@@ -146,7 +146,7 @@ def test_the_worker_goes_on_with_the_trainer_of_the_rehearsal():
     spec = study.specs[-1]
     parts = replace(parts_of(study, None), together=2)
     make = partial(Rehearsal, sizes={spec.arm: 32}, forms=False, steps=True)
-    (found,) = replace(parts, make=make)(lambda *_: pytest.fail("trained"))((spec,))
+    ((found,),) = replace(parts, make=make)(lambda *_: pytest.fail("trained"))((spec,))
     (trainer,) = parts.rehearsed.values()
     assert parts.trainer(spec, *found.fastest) is trainer
     assert (trainer.together, trainer.strands) == found.fastest

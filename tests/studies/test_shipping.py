@@ -20,6 +20,7 @@ from normcraft.studies.packing import each_array
 from normcraft.studies.running import own_objects, parts_of
 from normcraft.studies.shipping import Parcel, unpacked
 from studies.test_packing import OWN_FILE
+from trials import trained
 
 
 def study(model):
@@ -66,11 +67,11 @@ def test_it_trains_without_any_file_of_this_machine(tmp_path):
     planned = study(model)
     make_worker = shipped(planned, tmp_path)
     here = parts_of(planned, Candidates(tmp_path / "here", 1))(lambda spec, epoch: None)
-    expected = [record.loss for record in here(planned.specs)]
+    expected = [record.loss for record in trained(here, planned.specs)]
     file.unlink()
     for name in [name for name in sys.modules if name.startswith("normcraft_user_file")]:
         del sys.modules[name]
-    parcels = list(make_worker(lambda spec, epoch: None)(planned.specs))
+    parcels = trained(make_worker(lambda spec, epoch: None), planned.specs)
     assert [parcel.record.reason for parcel in parcels] == [None, None]
     assert [parcel.record.loss for parcel in parcels] == pytest.approx(expected, rel=1e-6)
     candidates = Candidates(tmp_path / "back", 1)

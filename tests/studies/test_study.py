@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import time
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ import pytest
 
 from normcraft._core.errors import InputError
 from normcraft.data import load_dataset
-from normcraft.studies import Budget, Grid, Options, Progress, Store, Study, read_study
+from normcraft.studies import Budget, Grid, Options, Progress, Store, Study, read_study, running
+from normcraft.studies.plan import Plan
 from trials import small_model, without_times
 
 layers = keras.layers
@@ -53,6 +55,17 @@ class Watch(Progress):
         self.finished = True
 
 
+class Interrupting(Progress):
+    """Presses Ctrl-C once, after the first epoch."""
+
+    asked = False
+
+    def epoch(self, spec, number):
+        if not self.asked:
+            self.asked = True
+            signal.raise_signal(signal.SIGINT)
+
+
 def test_seeds_come_first_so_that_what_is_done_is_in_pairs(model, digits):
     specs = study_of(model, digits).specs
     assert [spec.seed for spec in specs] == [0] * 4 + [1] * 4
@@ -76,6 +89,19 @@ def test_an_interrupted_study_goes_on_where_it_stopped(model, digits, tmp_path):
     assert list(map(without_times, resumed.records)) == list(map(without_times, whole.records))
     assert resumed.summary.verdict == whole.summary.verdict
     assert resumed.best_models.keys() == whole.best_models.keys() == {"none", "before_activation"}
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is for JAX's trainer")
+def test_after_ctrl_c_all_trials_that_are_trained_at_once_are_kept(
+    model, digits, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(running, "make_plan", lambda *_: Plan(together=4))
+    study = study_of(model, digits, seeds=4)
+    with Store(tmp_path / "s.db") as store:
+        with pytest.raises(KeyboardInterrupt):
+            study.run(store, progress=Interrupting())
+        kept = store.records(study.specs).values()
+    assert [(one.spec.arm, one.spec.seed) for one in kept] == [("none", 0)] * 2 + [("none", 1)] * 2
 
 
 def test_a_clock_that_is_set_back_changes_nothing(model, digits, tmp_path, monkeypatch):

@@ -37,8 +37,8 @@ def main() -> None:
     connection.send(("ready", None))
     orders = _Orders(connection)
     while True:
-        for record in worker(orders.next_group()):
-            connection.send(("record", record))
+        for records in worker(orders.next_group()):
+            connection.send(("records", records))
             if orders.stopping:
                 connection.send(("stopped", None))
                 break

@@ -10,7 +10,7 @@ from normcraft.records import TrialRecord, TrialSpec
 __all__ = ["Group", "Job", "OnEpoch", "Worker"]
 
 Group = tuple[TrialSpec, ...]
-Worker = Callable[[Group], Iterator[TrialRecord]]
+Worker = Callable[[Group], Iterator[Sequence[TrialRecord]]]
 OnEpoch = Callable[[TrialSpec, int], None]
 
 
@@ -19,13 +19,14 @@ class Job:
     """Trials to run, and how.
 
     Attributes:
-        make_worker: Makes what trains a group and yields a record a trial, in the group's order.
-            Called once where the trials run; plain and picklable where that is another process.
+        make_worker: Makes what trains a group and yields the records of the trials that were
+            trained at once, in the group's order; the next begin when it is asked for more. Called
+            once where the trials run; plain and picklable where that is another process.
         groups: Trials that share a compiled program.
         workers: Trials at a time, where the executor can; None for as many as there is room for.
         trial_timeout: Seconds that a trial may take, where the executor can end it; None for ever.
         on_epoch: Called in this process after every epoch of a trial.
-        stopping: Whether no further trial may begin; asked between trials.
+        stopping: Whether no further trial may begin; asked where none is running.
         address: Where the cluster is, for an executor that needs one; None for one of its own.
         resources: What of a cluster a worker takes, by the cluster's names for it.
         more: Groups that the records so far have made necessary; asked where none is waiting.

@@ -22,7 +22,7 @@ class RayWorker:
 
     One thread makes the worker and trains, as Keras keeps its settings by thread; those that Ray
     calls methods in only hand over. No backend is loaded before the process has its core. A trial
-    begins when the record before it has arrived: what ends the process is then that trial's doing.
+    begins when those before it have arrived: what ends the process is then that trial's doing.
 
     Args:
         parcel: A reference to what makes the worker, in the object store. In a list, so that Ray
@@ -46,7 +46,7 @@ class RayWorker:
         self._groups.put(group)
 
     def stop(self) -> None:
-        """Lets the group end after the running trial."""
+        """Lets the group end after the running trials."""
         self._stopping = True
 
     def hear(self) -> list[Message]:
@@ -78,8 +78,8 @@ class RayWorker:
             self._say("refused", f"{type(error).__name__}: {error}")
 
     def _train(self, worker: Any, group: Group) -> None:
-        for record in worker(group):
-            self._say("record", record)
+        for records in worker(group):
+            self._say("records", records)
             self._messages.join()
             if self._stopping:
                 self._say("stopped")

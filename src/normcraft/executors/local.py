@@ -24,8 +24,8 @@ def run(job: Job) -> Iterator[TrialRecord]:
         Records as they are finished.
 
     Example:
-        >>> worker = lambda group: iter(group)
-        >>> list(run(Job(lambda on_epoch: worker, [("a", "b"), ("c",)])))
+        >>> all_at_once = lambda group: iter([group])
+        >>> list(run(Job(lambda on_epoch: all_at_once, [("a", "b"), ("c",)])))
         ['a', 'b', 'c']
     """
     worker = job.make_worker(job.on_epoch)
@@ -34,8 +34,8 @@ def run(job: Job) -> Iterator[TrialRecord]:
         for group in groups:
             if job.stopping():
                 return
-            for record in worker(group):
-                yield record
+            for records in worker(group):
+                yield from records
                 if job.stopping():
                     return
         groups = job.more()

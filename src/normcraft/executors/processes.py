@@ -136,7 +136,7 @@ class _Process:
         self._tell(group)
 
     def stop(self) -> None:
-        """Lets the process end its group after the running trial."""
+        """Lets the process end its group after the running trials."""
         if not self._stopping:
             self._stopping = True
             self._tell(None)
@@ -161,9 +161,9 @@ class _Process:
             return
         self._is_ready = self._was_ready = True
         self._renew_deadline()
-        if kind == "record":
-            self.specs = self.specs[1:]
-            yield content
+        if kind == "records":
+            self.specs = self.specs[len(content) :]
+            yield from content
         elif kind == "stopped":
             self.specs = ()
 

@@ -148,9 +148,9 @@ class _Sweep:
                 self._job.on_epoch(*content)
             else:
                 self._failed_starts = 0
-                seat.has_said(kind)
-                if kind == "record":
-                    yield content
+                seat.has_said(kind, content)
+                if kind == "records":
+                    yield from content
 
     def _lose(self, seat: _Seat, reason: str) -> Iterator[TrialRecord]:
         if not seat.is_ready:
@@ -222,7 +222,7 @@ class _Seat:
         self._actor.train.remote(group)
 
     def stop(self) -> None:
-        """Lets the worker end its group after the running trial."""
+        """Lets the worker end its group after the running trials."""
         if not self._is_stopping:
             self._is_stopping = True
             self._actor.stop.remote()
@@ -233,10 +233,10 @@ class _Seat:
         self.words = self._actor.hear.remote()
         return messages
 
-    def has_said(self, kind: str) -> None:
-        """Notes that it is ready, or has come to the end of a trial or of all."""
+    def has_said(self, kind: str, content: Any) -> None:
+        """Notes that it is ready, or has come to the end of some trials or of all."""
         self.is_ready = True
-        self.specs = self.specs[1:] if kind == "record" else ()
+        self.specs = self.specs[len(content) :] if kind == "records" else ()
         self._renew_deadline()
 
     def end(self) -> None:

@@ -127,8 +127,8 @@ def _has_choice(parts: MakeWorker, sizes: Mapping[str, int]) -> bool:
 
 
 def _here(parts: MakeWorker, group: Group) -> Rehearsed:
-    found: Rehearsed = next(parts(lambda spec, epoch: None)(group))
-    return found
+    found: Sequence[Rehearsed] = next(parts(lambda spec, epoch: None)(group))
+    return found[0]
 
 
 def _there(run: Run, parts: MakeWorker, group: Group, count: int) -> Rehearsed | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,7 +71,7 @@ class Rehearsal:
         self._forms = forms
         self._steps = steps
 
-    def __call__(self, group: Group) -> Iterator[Rehearsed]:
+    def __call__(self, group: Group) -> Iterator[Sequence[Rehearsed]]:
         """Times a group.
 
         Args:
@@ -91,7 +91,7 @@ class Rehearsal:
             seconds = {(group_size(models, sizes, self._parts.together), 1): 0.0}
         else:
             seconds = {ALONE: 0.0}
-        yield Rehearsed(speeds, seconds)
+        yield [Rehearsed(speeds, seconds)]
 
 
 def _seconds(parts: MakeWorker, spec: TrialSpec) -> dict[tuple[int, int], float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class ShippedWorker:
             on_epoch: Called after every epoch of a trial.
 
         Returns:
-            A worker that yields a `Parcel` a trial.
+            A worker that yields a `Parcel` in place of each record.
         """
         _check(self.versions)
         parts = self.packed.parts
@@ -77,11 +77,13 @@ class _Sender:
     def __init__(self, worker: Any, candidates: Candidates) -> None:
         self._worker, self._candidates = worker, candidates
 
-    def __call__(self, group: Group) -> Iterator[Any]:
+    def __call__(self, group: Group) -> Iterator[Sequence[Any]]:
         with tempfile.TemporaryDirectory(prefix="normcraft-") as folder:
             self._candidates.folder = Path(folder)
-            for came in self._worker(group):
-                yield self._parcel(came) if isinstance(came, TrialRecord) else came
+            for some in self._worker(group):
+                yield [
+                    self._parcel(came) if isinstance(came, TrialRecord) else came for came in some
+                ]
 
     def _parcel(self, record: TrialRecord) -> Parcel:
         path = self._candidates.path(record)

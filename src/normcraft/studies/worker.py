@@ -124,29 +124,27 @@ class Worker:
         self._trainers: dict[str, Trainer] = {}
         self._data: dict[int, TrialData] = {}
 
-    def __call__(self, group: Group) -> Iterator[TrialRecord]:
+    def __call__(self, group: Group) -> Iterator[Sequence[TrialRecord]]:
         """Trains the trials of a group, as many at once as the trainer can.
 
         Trials that fail together are tried again by halves, so that none fails for another's sake,
         or for want of memory while fewer would fit.
 
         Yields:
-            One record a trial; a trial that raised is a failed record.
+            Records of the trials that were trained at once; one that raised has a failed record.
         """
         waiting = list(group)
         while waiting:
-            first, trained = waiting[0], 0
             try:
-                for record in self._train_some(waiting):
-                    yield record
-                    trained += 1
+                records = self._train_some(waiting)
             except Exception as error:
-                if not self._halve(first):
-                    yield TrialRecord(waiting[trained], "failed", reason=_reason(error))
-                    trained += 1
-            waiting = waiting[trained:]
+                if self._halve(waiting[0]):
+                    continue
+                records = [TrialRecord(waiting[0], "failed", reason=_reason(error))]
+            yield records
+            waiting = waiting[len(records) :]
 
-    def _train_some(self, waiting: list[TrialSpec]) -> Iterator[TrialRecord]:
+    def _train_some(self, waiting: list[TrialSpec]) -> list[TrialRecord]:
         trainer = self._trainer(waiting[0])
         specs = trainer.first_of(waiting)
         trials = [Trial(spec, self._data_of(spec.seed)) for spec in specs]
@@ -154,9 +152,9 @@ class Worker:
         self._compile_ahead()
         records = trainer.train_together(trials, on_epoch=self._on_epoch)
         self._parts.candidates.offer(records, trainer.save)
-        yield from records
         last = specs[-1].seed
         self._data = {last: self._data[last]}
+        return records
 
     def _trainer(self, spec: TrialSpec) -> Trainer:
         if spec.arm not in self._trainers:

@@ -70,7 +70,7 @@ def test_nothing_is_timed_nor_remembered(accelerator, monkeypatch, tmp_path):
     spec = spec_of("a", trainer="fused")
     make = partial(Rehearsal, sizes={"a": 32}, forms=True, steps=True)
     parts = replace(fused_worker(load_dataset("digits"))._parts, together=100, make=make)
-    (found,) = parts(lambda *_: pytest.fail("trained"))((spec,))
+    ((found,),) = parts(lambda *_: pytest.fail("trained"))((spec,))
     assert found.fastest == (50, 1), "two programs that are as large"
     measure_speeds([recipes.digits_cnn()], [32])
     assert not list(tmp_path.rglob("*.json"))

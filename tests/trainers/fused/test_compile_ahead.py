@@ -14,7 +14,7 @@ from normcraft.studies.best_models import Candidates
 from normcraft.studies.worker import MakeWorker
 from normcraft.surgery import place
 from normcraft.trainers import ensure_compiled, find_objective
-from trials import small_model, spec_of, without_times
+from trials import small_model, spec_of, trained, without_times
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it is JAX's trainer")
 
@@ -44,7 +44,7 @@ def test_records_are_those_of_arms_compiled_one_by_one(digits, tmp_path, monkeyp
     monkeypatch.setattr("normcraft.studies.worker.num_cores", lambda: 2)
     ahead, plain = worker_of(digits, tmp_path, specs()), worker_of(digits, tmp_path, ())
     for spec in specs():
-        (found,), (wanted,) = ahead((spec,)), plain((spec,))
+        (found,), (wanted,) = trained(ahead, (spec,)), trained(plain, (spec,))
         assert without_times(found) == without_times(wanted)
     assert not [thread for thread in threading.enumerate() if thread.name == "compile ahead"]
 
@@ -74,5 +74,5 @@ def test_what_goes_wrong_ahead_is_told_by_its_own_trial(digits, tmp_path, monkey
         return make(self, spec, *width)
 
     monkeypatch.setattr(MakeWorker, "trainer", broken)
-    outcomes = [next(worker((spec,))).outcome for spec in specs()]
+    outcomes = [trained(worker, (spec,))[0].outcome for spec in specs()]
     assert outcomes == ["finished", "failed", "finished"]

@@ -24,6 +24,7 @@ from trials import (
     small_model,
     spec_of,
     traced,
+    trained,
     trials_of,
     without_times,
 )
@@ -139,11 +140,11 @@ def test_a_rate_that_is_another_program_is_trained_apart(digits):
     settings = {"trainer": "fused", "epochs": 1}
     specs = [spec_of("a", seed=seed, rate=rate, **settings) for seed, rate in several]
     (group,) = groups_of(specs, 6)
-    records = list(fused_worker(digits, together=4, model=with_warm_up())(group))
+    records = trained(fused_worker(digits, together=4, model=with_warm_up()), group)
     alone = fused_worker(digits, model=with_warm_up())
     assert [record.spec for record in records] == list(group)
     for record in records:
-        (expected,) = alone((record.spec,))
+        (expected,) = trained(alone, (record.spec,))
         assert_alike(record, expected)
 
 
@@ -162,7 +163,7 @@ def test_fewer_trials_are_trained_at_once_where_memory_runs_out(digits, monkeypa
 
     monkeypatch.setattr(Program, "train", short_of_memory)
     group = tuple(spec_of("a", seed=seed, trainer="fused", epochs=1) for seed in range(8))
-    records = list(fused_worker(digits, together=8)(group))
+    records = trained(fused_worker(digits, together=8), group)
     assert [record.outcome for record in records] == ["finished"] * 8
     assert [record.spec for record in records] == list(group)
     assert tried == [8, 4, 2, 2, 2, 2]
@@ -178,7 +179,7 @@ def test_a_trial_that_fails_fails_alone(digits, monkeypatch):
 
     monkeypatch.setattr(TrialData, "of_seed", classmethod(broken))
     group = tuple(spec_of("a", seed=seed, trainer="fused", epochs=1) for seed in range(4))
-    records = list(fused_worker(digits, together=4)(group))
+    records = trained(fused_worker(digits, together=4), group)
     assert [record.outcome for record in records] == ["finished"] * 2 + ["failed", "finished"]
     assert records[2] == TrialRecord(group[2], "failed", reason="ValueError: seed 2 is unlucky")
 

@@ -20,6 +20,7 @@ from trials import (
     ours_are_faster,
     small_model,
     spec_of,
+    trained,
     trials_of,
     without_times,
 )
@@ -140,6 +141,6 @@ def test_fewer_run_side_by_side_where_memory_runs_out(digits, monkeypatch):
 
     monkeypatch.setattr(FusedTrainer, "_begin", short_of_memory)
     group = tuple(spec_of("a", seed=seed, trainer="fused", epochs=1) for seed in range(4))
-    records = list(fused_worker(digits, together=4, strands=4)(group))
+    records = trained(fused_worker(digits, together=4, strands=4), group)
     assert [record.outcome for record in records] == ["finished"] * 4
     assert tried == [(4, 4), (2, 2)] + [(1, 1)] * 4
