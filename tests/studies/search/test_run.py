@@ -11,7 +11,8 @@ from normcraft.report.document import document
 from normcraft.report.html import render_html
 from normcraft.report.paired import paired_differences
 from normcraft.report.table import render_text
-from normcraft.studies import Budget, Grid, Options, Progress, Store, Study, read_study
+from normcraft.studies import Budget, Grid, Options, Progress, Store, Study, read_study, running
+from normcraft.studies.plan import Plan
 from normcraft.studies.search import clock
 from trials import small_model, without_times
 
@@ -187,6 +188,20 @@ def test_a_budget_of_time_measures_the_pace_and_keeps_what_it_bought(digits, tmp
     assert not kept["provisional"]
     assert not watch.records
     assert first.summary.verdict == second.summary.verdict
+
+
+def test_the_pace_is_measured_by_trials_alone_and_first_the_first_of_each_arm(
+    digits, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(running, "make_plan", lambda *_: Plan("local", together=4))
+    with Store(tmp_path / "pace.db") as store:
+        watch = Watch(stop_after=4)
+        with pytest.raises(KeyboardInterrupt):
+            study_of(digits, "1h").run(store, progress=watch)
+    assert len({record.seconds for record in watch.records}) == 4  # those of one program share them
+    arms = [record.spec.arm for record in watch.records]
+    assert arms[:2] == arms[2:]
+    assert set(arms) == {"none", "before_activation"}
 
 
 def test_when_the_time_is_over_no_trial_begins_and_a_rerun_goes_on(digits, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from math import ceil
 
 from normcraft._core.cores import num_cores
 from normcraft.executors import Group
@@ -73,10 +74,13 @@ class SearchRun:
             self._trials.budget = known["design"]["budget"]
 
     def _start_clock(self) -> Clock:
-        cores = self._study.options.workers or num_cores()
-        workers = cores if self._running.plan.executor == "processes" else 1
-        length = self._study.budget.epochs
-        clock = Clock(self._trials.seconds, length=length, workers=workers)
+        plan, cores = self._running.plan, self._study.options.workers or num_cores()
+        clock = Clock(
+            self._trials.seconds,
+            length=self._study.budget.epochs,
+            workers=cores if plan.executor == "processes" else 1,
+            together=min(ceil(plan.together / plan.strands), self._trials.openers),
+        )
         for record in self._trials.records.values():
             clock.count(record)
         return clock
@@ -128,6 +132,8 @@ class SearchRun:
         self._handed.update(new)
         specs = [self._trials.spec(cell) for cell in new]
         self._running.save(self._specs(), self._about())
+        if self._trials.budget is None:
+            return _one_by_one(specs)
         together = self._running.plan.together
         lengths = dict.fromkeys(spec.epochs for spec in specs)
         by_length = ([spec for spec in specs if spec.epochs == length] for length in lengths)
@@ -155,3 +161,8 @@ class SearchRun:
         if stage != self._told:
             self._told = stage
             self._running.progress.news(news_of(self._study, self._trials))
+
+
+def _one_by_one(specs: list[TrialSpec]) -> list[Group]:
+    # Each arm's first trial before any second one, which then compiles nothing and tells the pace.
+    return [(spec,) for spec in sorted(specs, key=lambda spec: (spec.seed, spec.learning_rate))]

@@ -72,6 +72,11 @@ class SearchTrials:
         return every[: max(len(self.arms) * len(self._rates), most)]
 
     @property
+    def openers(self) -> int:
+        """Trials of each arm by which the pace is measured."""
+        return self._opening_seeds * len(self._rates)
+
+    @property
     def likely(self) -> int:
         """How many trials of full length there may be."""
         return max(1, self._design(self.budget or UNBOUNDED).most_cost // self._length)
