@@ -69,7 +69,7 @@ def train_and_test(
         model,
         dataset,
         grid=Grid(placements=("none", NORMALIZED), batch_sizes=(32,)),
-        budget=Budget(_seeds(seeds), epochs, steps_per_epoch),
+        budget=Budget(seeds, epochs, steps_per_epoch),
         options=Options(shuffle=not replay),
         model_name=f"blog_cnn({activation}, {learning_rate:g})",
         command=command,
@@ -78,10 +78,6 @@ def train_and_test(
     if verbose:
         show(comparison)
     return comparison
-
-
-def _seeds(seeds: int | Sequence[int]) -> int | tuple[int, ...]:
-    return seeds if isinstance(seeds, int) else tuple(seeds)
 
 
 def _validated_on_test(dataset: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from normcraft.kinds import load_kind
 from normcraft.placements import Placement
 from normcraft.studies.search.limit import Limit
 
-__all__ = ["Budget", "Grid", "check_number"]
+__all__ = ["Budget", "Grid", "as_count", "check_number"]
 
 AUTO = ("auto",)
 INSERTS_NOTHING = {"as_given", "none"}
@@ -46,6 +47,8 @@ class Grid:
     batch_sizes: tuple[int, ...] = (32,)
 
     def __post_init__(self) -> None:
+        sizes = [as_count("batch size", size, above=0) for size in _several(self.batch_sizes)]
+        object.__setattr__(self, "batch_sizes", sizes)
         for field in ("placements", "kinds", "activations", "learning_rates", "batch_sizes"):
             value = getattr(self, field)
             if value is not None:
@@ -59,8 +62,6 @@ class Grid:
             _check_activation(activation)
         for rate in self.learning_rates or ():
             check_number("learning rate", rate, above=0)
-        for size in self.batch_sizes:
-            check_number("batch size", size, above=0, integer=True)
 
     def variants(self, default: Sequence[str]) -> list[tuple[str, str | None, str | None, int]]:
         """The arms: every combination that differs.
@@ -115,21 +116,17 @@ class Budget:
         (0, 1, 2)
     """
 
-    seeds: int | tuple[int, ...] = 8
+    seeds: int | Sequence[int] = 8
     epochs: int = 10
     steps_per_epoch: int | None = None
     limit: str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.seeds, int):
-            check_number("number of seeds", self.seeds, above=0, most=MOST_SEEDS, integer=True)
-            object.__setattr__(self, "seeds", tuple(range(self.seeds)))
-        object.__setattr__(self, "seeds", _distinct("seeds", self.seeds))
-        for seed in self.trial_seeds:
-            check_number("seed", seed, above=-1, integer=True)
-        check_number("epochs", self.epochs, above=0, integer=True)
+        object.__setattr__(self, "seeds", _seeds(self.seeds))
+        object.__setattr__(self, "epochs", as_count("epochs", self.epochs, above=0))
         if self.steps_per_epoch is not None:
-            check_number("steps per epoch", self.steps_per_epoch, above=0, integer=True)
+            steps = as_count("steps per epoch", self.steps_per_epoch, above=0)
+            object.__setattr__(self, "steps_per_epoch", steps)
         if self.limit is not None:
             Limit.parse(self.limit)
 
@@ -140,12 +137,27 @@ class Budget:
         return self.seeds
 
 
+def _seeds(seeds: Any) -> tuple[int, ...]:
+    if not _are_several(seeds):
+        seeds = range(as_count("number of seeds", seeds, above=0, most=MOST_SEEDS))
+    return _distinct("seeds", [as_count("seed", seed, above=-1) for seed in seeds])
+
+
 def _distinct(field: str, values: Any) -> tuple[Any, ...]:
-    single = isinstance(values, str | int | float)
-    found = tuple(dict.fromkeys((values,) if single else values))
+    found = tuple(dict.fromkeys(_several(values)))
     if not found:
         raise InputError(f"{field} is empty", received="nothing", expected="at least one value")
     return found
+
+
+def _several(values: Any) -> Iterable[Any]:
+    return values if _are_several(values) else (values,)
+
+
+def _are_several(values: Any) -> bool:
+    # An array without axes can be iterated by its type, and not in fact.
+    is_single = isinstance(values, str) or getattr(values, "ndim", 1) == 0
+    return isinstance(values, Iterable) and not is_single
 
 
 def _check_activation(name: Any) -> None:
@@ -160,23 +172,65 @@ def _check_activation(name: Any) -> None:
         ) from error
 
 
-def check_number(
-    what: str, value: Any, *, above: int, most: int = MOST, integer: bool = False
-) -> None:
+def check_number(what: str, value: Any, *, above: int) -> None:
     """Refuses what is no number between two bounds.
 
     Args:
         what: What it is, for the error.
         value: The value.
         above: The bound below.
-        most: The largest value.
-        integer: Whether it has to be whole.
 
     Raises:
         InputError: If it is none.
     """
-    right_type = isinstance(value, int | float) and not isinstance(value, bool)
-    if not right_type or not above < value <= most or (integer and value != int(value)):
-        noun = "a whole number" if integer else "a number"
-        bound = f"{noun} above {above}" + f" and up to {most:,}" * (right_type and value > most)
-        raise InputError(f"bad {what}", received=repr(value), expected=bound)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not above < value <= MOST:
+        too_large = is_number and value > MOST
+        raise InputError(
+            f"bad {what}",
+            received=repr(value),
+            expected=f"a number above {above}" + f" and up to {MOST:,}" * too_large,
+        )
+
+
+def as_count(what: str, value: Any, *, above: int, most: int = MOST) -> int:
+    """A number of things as a plain int, whichever kind of integer it was given as.
+
+    Args:
+        what: What it is, for the error.
+        value: The value; NumPy's integers are as good as Python's.
+        above: The bound below.
+        most: The largest value.
+
+    Returns:
+        The number.
+
+    Raises:
+        InputError: If it is no integer, or not between the bounds.
+
+    Example:
+        >>> as_count("epochs", 3, above=0)
+        3
+    """
+    count = _as_int(value)
+    if count is None or not above < count <= most:
+        too_large = count is not None and count > most
+        raise InputError(
+            f"bad {what}",
+            received=repr(value),
+            expected=f"a whole number above {above}" + f" and up to {most:,}" * too_large,
+            hint=_as_integer(value, above, most),
+        )
+    return count
+
+
+def _as_int(value: Any) -> int | None:
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
+
+
+def _as_integer(value: Any, above: int, most: int) -> str | None:
+    is_meant = isinstance(value, float) and value.is_integer() and above < value <= most
+    return f"write {int(value)}" if is_meant else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from normcraft._core.errors import InputError, unknown_name
 from normcraft._core.registry import load, members
-from normcraft.studies.design import check_number
+from normcraft.studies.design import as_count, check_number
 from normcraft.trainers import TRAINERS, ClassWeight, as_class_weight
 
 __all__ = ["Options"]
@@ -103,7 +103,8 @@ class Options:
         for name, amount in (self.worker_resources or {}).items():
             check_number(f"amount of {name}", amount, above=0)
         if self.workers is not None:
-            check_number("number of workers", self.workers, above=0, integer=True)
+            workers = as_count("number of workers", self.workers, above=0)
+            object.__setattr__(self, "workers", workers)
         if self.trial_timeout is not None:
             check_number("trial timeout", self.trial_timeout, above=0)
 
