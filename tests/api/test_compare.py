@@ -283,3 +283,42 @@ def test_a_subclassed_model_says_what_to_do():
 
     with pytest.raises(ValueError, match="functional API|Sequential or Functional"):
         nc.compare(Own(), "digits", verbose=False)
+
+
+def scaling_model(*, scales: bool) -> keras.Model:
+    front = [layers.Rescaling(1 / 255, name="unit")] if scales else []
+    end = [layers.Flatten(), layers.Dense(8, "relu", name="body"), layers.Dense(10, name="head")]
+    return keras.Sequential([keras.Input((8, 8, 1)), *front, *end], name="scaling")
+
+
+@pytest.fixture(scope="module")
+def raw(digits):
+    return np.round(digits.x_train[:400] * 255).astype("uint8"), digits.y_train[:400]
+
+
+def compared(model, raw, **arguments):
+    return nc.compare(model, *raw, seeds=1, placements=["none"], verbose=False, **arguments)
+
+
+def test_a_model_that_scales_its_inputs_is_handed_back_for_the_users_own_images(raw):
+    inside = compared(scaling_model(scales=True), raw, epochs=5, learning_rates=[0.01])
+    outside = compared(scaling_model(scales=False), raw, epochs=5, learning_rates=[0.01])
+    note = "integer images were left raw, as 'unit' in the model scales them"
+    assert note in inside.summary.notes
+    assert any("scaled from 0..255 to [0, 1]" in note for note in outside.summary.notes)
+    assert inside.arms[0].mean == pytest.approx(outside.arms[0].mean, abs=0.03)
+    assert inside.arms[0].mean > 0.5
+    np.testing.assert_allclose(
+        inside.best_model().predict(raw[0], verbose=0),
+        outside.best_model().predict(raw[0] / np.float32(255), verbose=0),
+        rtol=1e-3,
+        atol=1e-3,
+    )
+
+
+def test_integer_images_are_left_raw_where_asked(raw):
+    left = compared(scaling_model(scales=False), raw, epochs=1, rescale="none")
+    assert not any("integer images" in note for note in left.summary.notes)
+    assert "rescale='none'" in left.summary.command
+    with pytest.raises(InputError, match="unknown rescale: received 'unit'"):
+        compared(scaling_model(scales=False), raw, rescale="unit")

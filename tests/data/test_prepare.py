@@ -9,7 +9,10 @@ from hypothesis.extra import numpy as hnp
 from normcraft._core.errors import InputError
 from normcraft.data import Dataset, from_arrays, load_dataset, prepare
 
-SCALED = "integer images were scaled from 0..255 to [0, 1] (--rescale none leaves them raw)"
+SCALED = (
+    "integer images were scaled from 0..255 to [0, 1]; --rescale none (rescale='none') leaves them "
+    "raw"
+)
 IMAGES = hnp.arrays("uint8", st.tuples(st.integers(1, 4), st.integers(2, 5), st.integers(2, 5)))
 
 
@@ -174,3 +177,18 @@ def test_targets_names_and_classes_stay():
     assert np.shares_memory(ready.x_train, data.x_train)
     assert (ready.name, ready.class_names, ready.notes) == (data.name, data.class_names, data.notes)
     assert ready.y_train is data.y_train
+
+
+def test_images_stay_raw_for_a_model_that_scales_them_itself():
+    x = np.full((2, 4, 4), 200, "uint8")
+    ready = prepare(dataset(x), (4, 4, 1), scaled_by="rescaling")
+    assert ready.x_train.max() == 200
+    assert ready.x_train.dtype == np.float32
+    assert ready.notes[0] == "integer images were left raw, as 'rescaling' in the model scales them"
+    assert prepare(dataset(x / 255), (4, 4), scaled_by="rescaling").notes == ()
+    assert prepare(dataset(np.array([[[-1, 70000]]])), (1, 2), scaled_by="norm").notes == ()
+
+
+def test_raw_images_beside_floats_are_refused_for_such_a_model_too():
+    data = dataset(np.zeros((1, 2, 2), "uint8"), x_test=np.zeros((1, 2, 2)), y_test=np.zeros(1))
+    assert "x_test and x_train differ in type" in refusal(data, (2, 2), scaled_by="rescaling")

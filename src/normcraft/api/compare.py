@@ -26,6 +26,7 @@ def compare(
     y: Any = None,
     *,
     validation_data: Any = None,
+    rescale: str = "auto",
     placements: Sequence[str] | None = None,
     kinds: Sequence[str] | None = None,
     learning_rates: Sequence[float] | None = None,
@@ -59,6 +60,8 @@ def compare(
         y: Labels, one a sample.
         validation_data: `(x, y)` to validate on, or batches of them; without it each seed draws a
             fifth of the data, stratified by label.
+        rescale: `"auto"` scales integer images to [0, 1] where the model does not scale its inputs
+            itself (by `Rescaling`, `Normalization` or arithmetic), `"none"` leaves them raw.
         placements: Placement expressions, for example `["none", "input+after_activation"]`.
         kinds: Kinds of normalization to insert (`"batch"`, `"layer"`, `"group"`, …).
         learning_rates: Learning rates that every arm tries; each arm is judged at its best.
@@ -98,7 +101,7 @@ def compare(
         memory_limit=options.memory_limit,
         name=options.data_name,
     )
-    loaded, dataset = model_and_data(model, data)
+    loaded, dataset = model_and_data(model, data, rescale=rescale)
     sizes = None if batch_size is None else (batch_size,)
     study = Study(
         loaded,

@@ -117,7 +117,8 @@ def explain(
             see how far the distributions move; 0 for none.
         rows: How many of the first rows to look at.
         target: Column of the labels in a table.
-        rescale: `"auto"` scales integer images to [0, 1], `"none"` leaves them raw.
+        rescale: `"auto"` scales integer images to [0, 1] where the model does not scale its inputs
+            itself, `"none"` leaves them raw.
         imports: Modules with custom layers.
         unsafe: Whether to load model files that carry code.
 

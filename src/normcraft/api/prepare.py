@@ -25,7 +25,7 @@ from normcraft.data import (
     take,
     validation_arrays,
 )
-from normcraft.graph import LayerGraph
+from normcraft.graph import LayerGraph, scaling_site
 from normcraft.recipes import load_model, recipe_names
 
 __all__ = [
@@ -163,7 +163,8 @@ def fit_to_model(dataset: Dataset, model: keras.Model, *, rescale: str = "auto")
     Args:
         dataset: The data.
         model: A model; several inputs are taken as they are.
-        rescale: `"auto"` scales integer images to [0, 1], `"none"` leaves them raw.
+        rescale: `"auto"` scales integer images to [0, 1] where the model does not scale its inputs
+            itself, `"none"` leaves them raw.
 
     Returns:
         The dataset, with a note for everything that was done.
@@ -186,7 +187,13 @@ def fit_inputs(dataset: Dataset, model: keras.Model, *, rescale: str = "auto") -
     if len(graph.inputs) != 1 or not isinstance(dataset.x_train, np.ndarray):
         return dataset
     entry = graph.inputs[0]
-    return prepare(dataset, tuple(entry.shape[1:]), rescale=rescale, input_dtype=entry.dtype)
+    return prepare(
+        dataset,
+        tuple(entry.shape[1:]),
+        rescale=rescale,
+        input_dtype=entry.dtype,
+        scaled_by=scaling_site(graph),
+    )
 
 
 def calibration_inputs(dataset: Dataset) -> Any:

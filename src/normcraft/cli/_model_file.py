@@ -32,7 +32,7 @@ DATA_HELP = (
     "folders of images; up to 2,048 rows of the training inputs."
 )
 TARGET_HELP = "The target column of a .csv; several, with commas, if they are numbers."
-RESCALE_HELP = "auto scales integer images to [0, 1]; none leaves them raw."
+RESCALE_HELP = "auto scales integer images to [0, 1] unless the model does; none leaves them raw."
 Data: TypeAlias = Annotated[str | None, typer.Option("--data", help=DATA_HELP)]
 Target: TypeAlias = Annotated[str | None, typer.Option("--target", help=TARGET_HELP)]
 Rescale: TypeAlias = Annotated[str, typer.Option("--rescale", help=RESCALE_HELP)]

@@ -13,7 +13,7 @@ import typer
 from normcraft._core.backend import require_backend
 from normcraft._core.errors import InputError
 from normcraft._core.files import check_apart, write_atomically
-from normcraft.cli._model_file import MODEL_HELP, Target, check_model_output
+from normcraft.cli._model_file import MODEL_HELP, Rescale, Target, check_model_output
 from normcraft.cli._report_page import report_page
 
 if TYPE_CHECKING:
@@ -68,9 +68,7 @@ def compare(
         str | None,
         typer.Option(help="Of the training loss: balanced, or CLASS=WEIGHT, comma-separated."),
     ] = None,
-    rescale: Annotated[
-        str, typer.Option(help="auto scales integer images to [0, 1]; none leaves them raw.")
-    ] = "auto",
+    rescale: Rescale = "auto",
     smallest_effect: Annotated[
         float | None,
         typer.Option(help="Difference that counts as none, in the metric's unit (0.005)."),

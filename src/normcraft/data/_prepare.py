@@ -22,11 +22,13 @@ def prepare(
     *,
     rescale: str = "auto",
     input_dtype: str = "float32",
+    scaled_by: str | None = None,
 ) -> Dataset:
     """The dataset as a model with one input wants it; what was changed stands in `notes`.
 
     1. Integer images (samples of two or more axes) are scaled to [0, 1]: unsigned ones of 8 and 16
     bits by their type's largest value, others by 255, or 65535 where the training values need it.
+    A model that scales its inputs itself gets them raw: scaled twice, they would be next to 0.
     2. A channel axis of length one is added, moved or dropped where the model's shape asks for it.
     3. Everything becomes float32, unless the model takes integers: those are left alone.
 
@@ -35,6 +37,7 @@ def prepare(
         input_shape: Shape of a sample at the model's input, None where any length will do.
         rescale: `"auto"`, or `"none"` to leave the values raw.
         input_dtype: Type of the model's input, as Keras names it.
+        scaled_by: The layer of the model that scales its inputs; None where there is none.
 
     Returns:
         A new dataset; arrays that need no change are shared with the given one.
@@ -48,8 +51,8 @@ def prepare(
         >>> ready = prepare(images, (28, 28, 1))
         >>> ready.x_train.shape, float(ready.x_train.max())
         ((2, 28, 28, 1), 1.0)
-        >>> ready.notes[0]
-        'integer images were scaled from 0..255 to [0, 1] (--rescale none leaves them raw)'
+        >>> ready.notes[0].partition(";")[0]
+        'integer images were scaled from 0..255 to [0, 1]'
     """  # noqa: DOC501 - ruff does not see through unknown_name
     if rescale not in {"auto", "none"}:
         raise unknown_name("rescale", rescale, ("auto", "none"))
@@ -67,12 +70,11 @@ def prepare(
         )
     shape = _shape_for(arrays["x_train"].shape[1:], tuple(input_shape))
     takes_integers = input_dtype.startswith(("int", "uint"))
-    limit = _scale_limit(arrays) if rescale == "auto" and not takes_integers else None
+    are_images = rescale == "auto" and not takes_integers and _are_images(arrays)
+    limit = _scale_limit(arrays["x_train"]) if are_images and scaled_by is None else None
     notes = list(dataset.notes)
-    if limit:
-        notes.append(
-            f"integer images were scaled from 0..{limit} to [0, 1] (--rescale none leaves them raw)"
-        )
+    if are_images:
+        notes.append(_scale_note(limit, scaled_by))
     if shape != arrays["x_train"].shape[1:]:
         notes.append(f"samples were reshaped from {arrays['x_train'].shape[1:]} to {shape}")
 
@@ -105,20 +107,34 @@ def _shape_for(shape: tuple[int, ...], wanted: Shape) -> tuple[int, ...]:
     )
 
 
-def _scale_limit(arrays: dict[str, Array]) -> int | None:
-    # The value that becomes 1, where the inputs are integer images; None where nothing is scaled.
+def _are_images(arrays: dict[str, Array]) -> bool:
+    # Whether the inputs are integer images, in all parts.
     train = arrays["x_train"]
     # A series of one channel, (steps, 1), is no image.
     if train.dtype.kind not in "iu" or sum(length != 1 for length in train.shape[1:]) < 2:
-        return None
+        return False
     for name, x in arrays.items():
         if x.dtype.kind not in "iu":
             raise InputError(
                 f"{name} and x_train differ in type, so one scale does not fit both",
                 received=f"{x.dtype} beside {train.dtype}",
                 expected="integers in both, or floats in both",
-                hint="convert one of them, or use --rescale none",
+                hint="convert one of them, or use --rescale none (rescale='none')",
             )
+    return True
+
+
+def _scale_note(limit: int | None, scaled_by: str | None) -> str:
+    if limit is None:
+        return f"integer images were left raw, as {scaled_by!r} in the model scales them"
+    return (
+        f"integer images were scaled from 0..{limit} to [0, 1]; --rescale none (rescale='none') "
+        "leaves them raw"
+    )
+
+
+def _scale_limit(train: Array) -> int:
+    # The value that becomes 1.
     if train.dtype in {np.dtype("uint8"), np.dtype("uint16")}:
         return int(np.iinfo(train.dtype).max)
     low, high = (int(train.min()), int(train.max()))
@@ -128,7 +144,7 @@ def _scale_limit(arrays: dict[str, Array]) -> int | None:
             "no range can be told for the integer images",
             received=f"{train.dtype} values from {low} to {high}",
             expected="values from 0 to 255 or to 65535",
-            hint="scale them yourself, or use --rescale none",
+            hint="scale them yourself, or use --rescale none (rescale='none')",
         )
     return limit
 

@@ -17,6 +17,7 @@ from normcraft.graph.families import (
     unwrapped,
 )
 from normcraft.graph.layer_graph import LayerGraph
+from normcraft.graph.preprocessing import scaling_site
 from normcraft.graph.reader import TRACEABLE, Call, Value, functional_graph, named_nodes
 from normcraft.graph.selection import Criteria, Selection, depths, layer_of
 from normcraft.graph.site import Site, activations_after
@@ -46,6 +47,7 @@ __all__ = [
     "layer_of",
     "layers_inside",
     "named_nodes",
+    "scaling_site",
     "transposition",
     "unwrapped",
 ]
