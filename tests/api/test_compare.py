@@ -322,3 +322,30 @@ def test_integer_images_are_left_raw_where_asked(raw):
     assert "rescale='none'" in left.summary.command
     with pytest.raises(InputError, match="unknown rescale: received 'unit'"):
         compared(scaling_model(scales=False), raw, rescale="unit")
+
+
+def test_labels_are_coded_as_the_hints_of_errors_say(digits):
+    x, y = digits.x_train[:200], digits.y_train[:200] * 10
+    with pytest.raises(InputError, match="labels='map'"):
+        nc.compare("digits_cnn", x, y, verbose=False)
+    result = nc.compare(
+        "digits_cnn", x, y, labels="map", validation_data=(x[:50], y[:50]), seeds=1, epochs=1,
+        placements=["none"], verbose=False,
+    )  # fmt: skip
+    assert any(note.startswith("labels were mapped: 0 = 0, 10 = 1") for note in
+               result.summary.notes)  # fmt: skip
+    assert "labels='map'" in result.summary.command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (dict(x=nc.load_dataset("digits")), "received labels 'map' for a Dataset, expected labels"),
+        (dict(x=lambda: iter(())), "received labels 'map' for a function"),
+        (dict(x="a.npz", validation_data=(0, 0)), "'a.npz' beside validation data"),
+        (dict(x="digits"), "the labels of a dataset by name are what they are"),
+    ],
+)
+def test_labels_that_were_read_before_are_not_coded(arguments, text):
+    with pytest.raises(InputError, match=text):
+        nc.compare("digits_cnn", labels="map", verbose=False, **arguments)

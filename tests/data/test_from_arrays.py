@@ -111,7 +111,7 @@ def test_text_labels_are_refused_with_the_mapping():
     text = refusal(X, ["dog", "cat", "dog", "cow\x1b[31m"])
     assert text == (
         "y holds text labels: received 3 of them, expected integer labels; "
-        "--labels map or numpy.unique(y, return_inverse=True)[1] numbers them: "
+        "--labels map (labels='map') or numpy.unique(y, return_inverse=True)[1] numbers them: "
         "'cat' = 0, 'cow\\x1b[31m' = 1, 'dog' = 2"
     )
     assert np.unique(["dog", "cat", "dog", "cow"], return_inverse=True)[1].tolist() == [2, 0, 2, 1]

@@ -26,6 +26,7 @@ def compare(
     y: Any = None,
     *,
     validation_data: Any = None,
+    labels: str = "auto",
     rescale: str = "auto",
     placements: Sequence[str] | None = None,
     kinds: Sequence[str] | None = None,
@@ -60,6 +61,8 @@ def compare(
         y: Labels, one a sample.
         validation_data: `(x, y)` to validate on, or batches of them; without it each seed draws a
             fifth of the data, stratified by label.
+        labels: `"auto"` takes them as they are, `"map"` makes a class of every value, `"numbers"`
+            predicts them as numbers.
         rescale: `"auto"` scales integer images to [0, 1] where the model does not scale its inputs
             itself (by `Rescaling`, `Normalization` or arithmetic), `"none"` leaves them raw.
         placements: Placement expressions, for example `["none", "input+after_activation"]`.
@@ -98,6 +101,7 @@ def compare(
         x,
         y,
         validation_data=validation_data,
+        labels=labels,
         memory_limit=options.memory_limit,
         name=options.data_name,
     )

@@ -66,13 +66,16 @@ def as_dataset(
         A dataset.
 
     Raises:
-        InputError: If labels are missing, or given beside data that have them.
-    """  # noqa: DOC502 - ruff does not see through the helpers
+        InputError: If labels are missing, given beside data that have them, or to be coded where
+            they were read before.
+    """  # noqa: DOC501, DOC502 - ruff does not see through the helpers
     is_named = isinstance(x, str) or hasattr(x, "__fspath__")
     source = find_source(x)
     has_labels = is_named or isinstance(x, Dataset) or source is not None
     if has_labels != (y is None):
         raise _beside(x, is_named=is_named) if has_labels else _missing(x)
+    if labels != "auto" and has_labels and not (is_named and validation_data is None):
+        raise _coded_before(x, labels, is_named=is_named)
     if source is not None:
         return from_source(
             source, validation_data=validation_data, memory_limit=memory_limit, name=name
@@ -91,6 +94,16 @@ def _beside(x: Any, *, is_named: bool) -> InputError:
         f"labels beside {'the name of a dataset' if is_named else 'data that have them'}",
         received=f"x as a {'name' if is_named else type(x).__name__} and y as well",
         expected="arrays for both, or a dataset alone",
+    )
+
+
+def _coded_before(x: Any, labels: str, *, is_named: bool) -> InputError:
+    return InputError(
+        "labels are coded where the data are read",
+        received=f"labels {labels!r} for "
+        + (f"{str(x)!r} beside validation data" if is_named else f"a {type(x).__name__}"),
+        expected="labels 'auto', or arrays for x and y",
+        hint="load_dataset and normcraft.data.from_arrays take labels as well",
     )
 
 

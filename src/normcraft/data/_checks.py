@@ -121,8 +121,8 @@ def _refuse_text(name: str, array: Array) -> NoReturn:
         f"{name} holds text labels",
         received=f"{len(labels)} of them",
         expected="integer labels",
-        hint=f"--labels map or numpy.unique({name}, return_inverse=True)[1] numbers them: "
-        f"{mapping_text(labels)}",
+        hint=f"--labels map (labels='map') or numpy.unique({name}, return_inverse=True)[1] numbers "
+        f"them: {mapping_text(labels)}",
     )
 
 
