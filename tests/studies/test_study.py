@@ -322,9 +322,17 @@ def test_code_of_ones_own_is_part_of_what_a_trial_is(digits):
         model.compile("sgd", loss, metrics=["accuracy"])
         return frozenset(spec.hash for spec in study_of(model, digits).specs)
 
+    def table(weights, *unknown):
+        def loss(y, p, kept=unknown):
+            return keras.ops.mean(p * weights) if weights is not None else loss(y, p)
+
+        return loss
+
     assert specs(focal(1.0)) == specs(focal(1.0))
+    assert specs(table(np.ones(10), object())) == specs(table(np.ones(10), object()))
     assert specs(Weighed(1.0)) == specs(Weighed(1.0))
     plain = "sparse_categorical_crossentropy"
     found = [*map(specs, [focal(1.0), focal(5.0), Weighed(1.0), Weighed(2.0), plain])]
+    found += [specs(table(np.ones(10))), specs(table(np.zeros(10)))]
     found += [specs(plain, times(2.0)), specs(plain, times(3.0))]
     assert len(frozenset.union(*found)) == sum(map(len, found))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from types import CodeType
 from typing import Any
 
 import keras
+import numpy as np
 
 from normcraft._core.keras_private import compile_arguments, sublayers
 from normcraft.records import Arm
@@ -71,27 +72,29 @@ def _of_instance(part: Any) -> str | None:
         return None
     # A layer's configuration says its settings; a loss or metric may have none of its own.
     held = {} if isinstance(part, keras.layers.Layer) else vars(part)
-    values = {
-        name: value
-        for name, value in held.items()
-        if isinstance(value, str | int | float | bool) and name[0] != "_" and name != "name"
-    }
-    return f"{_source(type(part))} {sorted(values.items())}"
+    values = (
+        f"{name}={_plain(held[name])}" for name in sorted(held) if name[0] != "_" and name != "name"
+    )
+    return " ".join([_source(type(part)), *values])
 
 
 def _of_function(value: Any) -> str | None:
     if not inspect.isfunction(value) or not _is_own(value):
         return None
-    return " ".join([_source(value), repr(value.__defaults__), *_enclosed(value)])
+    enclosed = [cell.cell_contents for cell in value.__closure__ or ()]
+    held = [value.__defaults__, *enclosed]
+    return " ".join([_source(value), *(_plain(one) for one in held if one is not value)])
 
 
-def _enclosed(function: Any) -> Iterator[str]:
-    for cell in function.__closure__ or ():
-        value = cell.cell_contents
-        if inspect.isfunction(value):
-            yield _of_function(value) or value.__name__
-        elif isinstance(value, str | int | float | bool | list | tuple | None):
-            yield repr(value)
+def _plain(value: Any) -> str:
+    # The same in every process; of what has no value that can be told, the class alone.
+    if isinstance(value, str | int | float | bool | None):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_plain, value))}]"
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return hashlib.sha256(value.tobytes()).hexdigest()
+    return (inspect.isfunction(value) and _of_function(value)) or type(value).__name__
 
 
 def _source(thing: Any) -> str:
