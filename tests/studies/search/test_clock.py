@@ -27,6 +27,12 @@ def record_of(arm="none", epochs=1, *, compiling=0.0, share=1, **changes) -> Tri
     return TrialRecord(spec_of(arm, epochs=epochs), **fields)
 
 
+def told(watch, *settings, **others):
+    """Two trials of an arm: the first compiles."""
+    watch.count(record_of(*settings, compiling=COMPILATION, **others))
+    watch.count(record_of(*settings, **others))
+
+
 def test_a_first_trial_that_compiles_does_not_end_a_search(now):
     watch = Clock(90.0, length=10)
     now[0] = COMPILATION + EPOCH
@@ -58,9 +64,11 @@ def test_every_worker_process_compiles_for_itself(now):
     assert watch.is_over
 
 
-def test_the_first_epoch_of_several_compiles(now):
+def test_one_trial_of_many_epochs_does_not_tell_either(now):
     watch = Clock(90.0, length=10)
-    watch.count(record_of(epochs=3, compiling=COMPILATION))
+    watch.count(record_of(epochs=3, compiling=10 * COMPILATION))
+    assert not watch.is_over
+    watch.count(record_of(epochs=3))
     now[0] = 79.0
     assert not watch.is_over
     now[0] = 81.0
@@ -69,15 +77,15 @@ def test_the_first_epoch_of_several_compiles(now):
 
 def test_the_slowest_arm_decides(now):
     watch = Clock(90.0, length=10)
-    watch.count(record_of("none", 3))
-    watch.count(record_of("slow", 3, share=0.5))
+    told(watch, "none", 3)
+    told(watch, "slow", 3, share=0.5)
     now[0] = 71.0
     assert watch.is_over
 
 
 def test_a_time_that_is_over_stays_so(now):
     watch = Clock(90.0, length=10)
-    watch.count(record_of(epochs=2, share=0.5))
+    told(watch, epochs=2, share=0.5)
     now[0] = 75.0
     assert watch.is_over
     watch.count(record_of(epochs=2))
@@ -93,7 +101,7 @@ def test_without_any_pace_the_time_is_over_when_it_is(now):
 
 def test_a_trial_that_did_not_run_has_no_pace(now):
     watch = Clock(90.0, length=10)
-    watch.count(record_of(epochs=2))
+    told(watch, epochs=2)
     watch.count(record_of(outcome="failed", curve=(), seconds=0.0))
     assert watch.worth == 81
     now[0] = 81.0
@@ -109,7 +117,7 @@ def test_a_trial_that_diverged_early_took_the_time_of_its_own_epochs(now):
 
 def test_without_a_limit_it_is_never_over(now):
     watch = Clock(None, length=10)
-    watch.count(record_of(epochs=2))
+    told(watch, epochs=2)
     now[0] = 1e9
     assert not watch.is_over
 

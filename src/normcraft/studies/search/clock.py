@@ -59,13 +59,13 @@ class Clock:
         """
         if not record.curve:
             return
-        arm, pace = record.spec.arm, _pace(record)
+        arm, pace = record.spec.arm, record.seconds / len(record.curve)
         self._paces[arm] = min(pace, self._paces.get(arm, pace))
         # Trials of one program share its seconds alike. Each worker compiles an arm's program once,
         # so that of more runs than there are workers one did not.
         runs = self._runs.setdefault(arm, set())
         runs.add(record.seconds)
-        if len(record.curve) > 1 or len(runs) > self._workers:
+        if len(runs) > self._workers:
             self._known.add(arm)
 
     @property
@@ -75,10 +75,3 @@ class Clock:
         at_a_time = self._workers * self._together
         epochs = RESERVE * max(0.0, self.left) * at_a_time / max(pace, 1e-6)
         return int(min(epochs, 1e9))
-
-
-def _pace(record: TrialRecord) -> float:
-    # Seconds an epoch. Where there are others, the first one counts as they do: it compiles.
-    first, *later = (point.seconds for point in record.curve)
-    compiling = max(0.0, first - fmean(later)) if later else 0.0
-    return (record.seconds - compiling) / len(record.curve)
