@@ -67,7 +67,7 @@ class BestModels:
 
     Args:
         folder: Where the `.keras` files lie.
-        names: File name, without suffix, by arm; what follows its last dash identifies the arm.
+        names: File name, without suffix, by arm.
         higher_is_better: Direction of the score.
         shortest: Epochs below which the model of a trial is not kept.
     """
@@ -89,10 +89,7 @@ class BestModels:
         Returns:
             Path of a `.keras` file, which exists once a trial of the arm was finished.
         """
-        name = self._names[arm]
-        # The rest may be the arm's label: so were files of older stores named.
-        found = sorted(self._folder.glob(f"*-{name.rpartition('-')[2]}.keras"))
-        return found[0] if found else self._folder / f"{name}.keras"
+        return self._folder / f"{self._names[arm]}.keras"
 
     def begin(self, done: Mapping[str, TrialRecord]) -> Candidates:
         """Takes an earlier run into account, and clears away what one that was killed left.
@@ -105,9 +102,8 @@ class BestModels:
         """
         for stray in self._folder.glob("*.part.keras"):
             stray.unlink()
-        kept = {arm for arm in self._names if self.path(arm).exists()}
         for record in done.values():
-            if record.spec.arm in kept:
+            if self.path(record.spec.arm).exists():
                 self._kept.is_best(record)
         return replace(self._kept, best=dict(self._kept.best))
 
