@@ -200,17 +200,6 @@ def test_an_arm_that_is_renamed_keeps_its_best_model(model, digits, tmp_path, fa
         assert_best(path, [record for record in result.records if record.spec.arm == arm], digits)
 
 
-def test_a_best_model_that_was_named_by_a_label_is_found_and_replaced(model, digits, tmp_path):
-    with Store(tmp_path / "s.db") as store:
-        first = one_placement(model, digits, seeds=1).run(store)
-        file = first.best_models["before_activation"]
-        old = file.rename(file.with_name(f"some_label-{file.name.rpartition('-')[2]}"))
-        result = one_placement(model, digits, seeds=4).run(store)
-    assert result.best_models == {"before_activation": old}
-    assert list(old.parent.iterdir()) == [old], "nothing lies there twice"
-    assert_best(old, result.records, digits)
-
-
 def test_the_models_of_the_user_are_untouched(model, digits, tmp_path):
     before = [keras.ops.convert_to_numpy(w).tobytes() for w in model.variables]
     with Store(tmp_path / "s.db") as store:
@@ -309,7 +298,7 @@ def test_code_of_ones_own_is_part_of_what_a_trial_is(digits):
         def call(self, y, p):
             return self.weight * keras.ops.mean(p, axis=-1)
 
-    def specs(loss, activation="relu"):
+    def specs(loss, activation="relu", optimizer="sgd"):
         model = keras.Sequential(
             [
                 keras.Input((8, 8, 1), name="pixels"),
@@ -319,7 +308,7 @@ def test_code_of_ones_own_is_part_of_what_a_trial_is(digits):
             ],
             name="same",
         )
-        model.compile("sgd", loss, metrics=["accuracy"])
+        model.compile(optimizer, loss, loss_weights=np.float64(1), metrics=["accuracy"])
         return frozenset(spec.hash for spec in study_of(model, digits).specs)
 
     def table(weights, *unknown):
@@ -328,10 +317,17 @@ def test_code_of_ones_own_is_part_of_what_a_trial_is(digits):
 
         return loss
 
+    def excluding(*names):
+        optimizer = keras.optimizers.AdamW()
+        optimizer.exclude_from_weight_decay(var_names=names)
+        return specs(plain, optimizer=optimizer)
+
+    plain = "sparse_categorical_crossentropy"
+    assert excluding("bias", "gamma") == excluding("gamma", "bias")
+    assert excluding("bias").isdisjoint(excluding("gamma"))
     assert specs(focal(1.0)) == specs(focal(1.0))
     assert specs(table(np.ones(10), object())) == specs(table(np.ones(10), object()))
     assert specs(Weighed(1.0)) == specs(Weighed(1.0))
-    plain = "sparse_categorical_crossentropy"
     found = [*map(specs, [focal(1.0), focal(5.0), Weighed(1.0), Weighed(2.0), plain])]
     found += [specs(table(np.ones(10))), specs(table(np.zeros(10)))]
     found += [specs(plain, times(2.0)), specs(plain, times(3.0))]

@@ -9,7 +9,12 @@ from typing import Any
 
 import keras
 
-from normcraft._core.keras_private import compile_arguments, decay_exclusions, sublayers
+from normcraft._core.keras_private import (
+    DecayExclusions,
+    compile_arguments,
+    decay_exclusions,
+    sublayers,
+)
 from normcraft.graph import LayerGraph, is_normalization
 from normcraft.records import Arm
 from normcraft.studies.design import Grid
@@ -70,7 +75,7 @@ def _build(
     config = keras.saving.serialize_keras_object(result.model)
     # What no configuration says.
     unsaid = {
-        "excluded_from_weight_decay": decay_exclusions(result.model),
+        "excluded_from_weight_decay": _in_order(decay_exclusions(result.model)),
         "code": code_digest(result.model),
     }
     config |= {name: value for name, value in unsaid.items() if value is not None}
@@ -88,6 +93,11 @@ def _build(
         biases_dropped=result.biases_dropped,
     )
     return BuiltArm(arm, result.model)
+
+
+def _in_order(excluded: DecayExclusions | None) -> list[str] | None:
+    # Keras joins the names in an order that is another in each process.
+    return excluded and sorted([*excluded.variables, *(excluded.pattern or "").split("|")])
 
 
 def custom_objects(model: keras.Model) -> dict[str, Any]:

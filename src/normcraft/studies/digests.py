@@ -71,7 +71,8 @@ def _of_instance(part: Any) -> str | None:
     if inspect.isroutine(part) or isinstance(part, type) or not _is_own(type(part)):
         return None
     # A layer's configuration says its settings; a loss or metric may have none of its own.
-    held = {} if isinstance(part, keras.layers.Layer) else vars(part)
+    is_layer = isinstance(part, keras.layers.Layer)
+    held = {} if is_layer else getattr(part, "__dict__", {})
     values = (
         f"{name}={_plain(held[name])}" for name in sorted(held) if name[0] != "_" and name != "name"
     )
@@ -81,8 +82,7 @@ def _of_instance(part: Any) -> str | None:
 def _of_function(value: Any) -> str | None:
     if not inspect.isfunction(value) or not _is_own(value):
         return None
-    enclosed = [cell.cell_contents for cell in value.__closure__ or ()]
-    held = [value.__defaults__, *enclosed]
+    held = [value.__defaults__, *inspect.getclosurevars(value).nonlocals.values()]
     return " ".join([_source(value), *(_plain(one) for one in held if one is not value)])
 
 
@@ -106,7 +106,7 @@ def _source(thing: Any) -> str:
 
 
 def _bytecode(code: CodeType) -> str:
-    constants = (_bytecode(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts)
+    constants = (_bytecode(c) if isinstance(c, CodeType) else _plain(c) for c in code.co_consts)
     return " ".join([code.co_code.hex(), *code.co_names, *constants])
 
 

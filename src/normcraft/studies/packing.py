@@ -109,11 +109,13 @@ def pack(parts: MakeWorker, own: Mapping[str, Any], folder: Path) -> PackedWorke
 
 
 class _Writer:
-    # Writes arrays to numbered files; gives the path of each.
+    # Writes arrays to numbered files; gives the path of each, or what no file can hold.
     def __init__(self, folder: Path) -> None:
         self._folder, self._count = folder, 0
 
-    def __call__(self, array: Any) -> str:
+    def __call__(self, array: Any) -> Any:
+        if array.dtype.kind == "V":  # bfloat16, which NumPy writes and cannot read
+            return array
         path = self._folder / f"array{self._count}.npy"
         self._count += 1
         np.save(path, array, allow_pickle=False)
