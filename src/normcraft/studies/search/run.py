@@ -75,13 +75,15 @@ class SearchRun:
 
     def _start_clock(self) -> Clock:
         plan, cores = self._running.plan, self._study.options.workers or num_cores()
+        known = self._trials.records.values()
+        each = min(ceil(plan.together / plan.strands), self._trials.openers)
         clock = Clock(
             self._trials.seconds,
             length=self._study.budget.epochs,
             workers=cores if plan.executor == "processes" else 1,
-            together=min(ceil(plan.together / plan.strands), self._trials.openers),
+            together=1 if known else each,  # what is known may have been trained together
         )
-        for record in self._trials.records.values():
+        for record in known:
             clock.count(record)
         return clock
 
