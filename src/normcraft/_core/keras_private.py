@@ -57,6 +57,7 @@ __all__ = [
     "trace_failure",
     "traced_function",
     "trusted_code",
+    "unscaled",
     "variables_within",
 ]
 
@@ -377,7 +378,16 @@ def learning_rate_source(optimizer: keras.optimizers.Optimizer) -> Any:
     Returns:
         A variable, or a `LearningRateSchedule`.
     """
-    return getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
+    return unscaled(optimizer)._learning_rate
+
+
+def unscaled(optimizer: keras.optimizers.Optimizer) -> Any:
+    """The optimizer inside of one that scales the loss; any other is given back.
+
+    Returns:
+        An optimizer.
+    """
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 class DecayExclusions(NamedTuple):
@@ -401,7 +411,7 @@ def decay_exclusions(model: keras.Model) -> DecayExclusions | None:
     Returns:
         What is excluded; None where nothing is.
     """
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizer = unscaled(model.optimizer)
     held = getattr(optimizer, "_exclude_from_weight_decay", ())
     pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
     named = _named_variables(model)
@@ -418,7 +428,7 @@ def exclude_from_decay(model: keras.Model, exclusions: DecayExclusions | None) -
     """
     if exclusions is None:
         return
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizer = unscaled(model.optimizer)
     names, pattern = exclusions
     variables = [variable for name, variable in _named_variables(model) if name in names]
     optimizer.exclude_from_weight_decay(variables, pattern and [pattern])
@@ -426,15 +436,12 @@ def exclude_from_decay(model: keras.Model, exclusions: DecayExclusions | None) -
 
 def _named_variables(layer: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     # Trainable ones; no name depends on that of the model, or on how it is held together.
-    children = layer.layers if isinstance(layer, keras.Model) else list(_children(layer))
+    inside = layer._flatten_layers(include_self=False, recursive=False)
+    children = layer.layers if isinstance(layer, keras.Model) else list(inside)
     within = {id(v) for child in children for v in child.trainable_variables}
     yield from ((f"{path}{v.name}", v) for v in layer.trainable_variables if id(v) not in within)
     for child in children:
         yield from _named_variables(child, f"{path}{child.name}/")
-
-
-def _children(layer: keras.layers.Layer) -> Iterator[Any]:
-    yield from layer._flatten_layers(include_self=False, recursive=False)
 
 
 def mask_of(tensor: Any) -> Any:

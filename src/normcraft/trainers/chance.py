@@ -120,7 +120,7 @@ def constant_prediction(
         mean = np.broadcast_to(mean, (*y.shape[1:-1], units))
     else:
         mean = np.asarray(y, "float64").mean(axis=0)
-    if len(mean.shape) != len(output_shape) - 1 or any(
+    if mean.ndim != len(output_shape) - 1 or any(
         size not in {None, own} for size, own in zip(output_shape[1:], mean.shape, strict=True)
     ):
         return None

@@ -15,6 +15,7 @@ from normcraft._core.keras_private import (
     decay_exclusions,
     exclude_from_decay,
     learning_rate_source,
+    unscaled,
 )
 from normcraft.surgery.copies import copy_object
 
@@ -36,7 +37,7 @@ def changes_weights(optimizer: keras.optimizers.Optimizer) -> bool:
         >>> changes_weights(keras.optimizers.SGD(use_ema=True))
         True
     """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = unscaled(optimizer)
     theirs = keras.optimizers.Optimizer.finalize_variable_values
     return inner.use_ema or type(inner).finalize_variable_values is not theirs
 
@@ -147,7 +148,7 @@ class ReusableOptimizer:
         excluded = decay_exclusions(self._model)
         new = copy_object(self._model.optimizer, "the optimizer")
         schedule = scaled_schedule(learning_rate_source(new), learning_rate / self._rate)
-        getattr(new, "inner_optimizer", new).learning_rate = schedule
+        unscaled(new).learning_rate = schedule
         self._model.compile(**{**self._settings, "optimizer": new})
         exclude_from_decay(self._model, excluded)
         new.build(self._model.trainable_variables)

@@ -33,12 +33,13 @@ def told(watch, *settings, **others):
     watch.count(record_of(*settings, **others))
 
 
-def test_a_first_trial_that_compiles_does_not_end_a_search(now):
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_first_trial_that_compiles_does_not_end_a_search(now, epochs):
     watch = Clock(90.0, length=10)
     now[0] = COMPILATION + EPOCH
-    watch.count(record_of(compiling=COMPILATION))
+    watch.count(record_of(epochs=epochs, compiling=10 * COMPILATION))
     assert not watch.is_over
-    watch.count(record_of())
+    watch.count(record_of(epochs=epochs))
     now[0] = 79.0
     assert not watch.is_over
     now[0] = 81.0
@@ -60,17 +61,6 @@ def test_every_worker_process_compiles_for_itself(now):
     now[0] = 60.0
     assert not watch.is_over
     watch.count(record_of())
-    now[0] = 81.0
-    assert watch.is_over
-
-
-def test_one_trial_of_many_epochs_does_not_tell_either(now):
-    watch = Clock(90.0, length=10)
-    watch.count(record_of(epochs=3, compiling=10 * COMPILATION))
-    assert not watch.is_over
-    watch.count(record_of(epochs=3))
-    now[0] = 79.0
-    assert not watch.is_over
     now[0] = 81.0
     assert watch.is_over
 

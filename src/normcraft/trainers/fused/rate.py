@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from normcraft._core.keras_private import learning_rate_source
+from normcraft._core.keras_private import learning_rate_source, unscaled
 
 __all__ = ["Schedule", "scaled", "with_schedule"]
 
@@ -51,7 +51,7 @@ def with_schedule(optimizer: keras.optimizers.Optimizer, schedule: Any) -> Itera
     Yields:
         Nothing.
     """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = unscaled(optimizer)
     own = learning_rate_source(optimizer)
     if not isinstance(schedule, Schedule):
         yield
